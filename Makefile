@@ -1,0 +1,38 @@
+# Every target does its own set-up. `make demo` and `make test` are the two to know.
+PY := .venv/bin/python
+
+.PHONY: demo test test-long lint bench schemas lock clean
+
+demo: ## one patient's five weeks, from a simulated meter on a pty to a billable unit
+	@.ci/setup --no-programs
+	@.venv/bin/inr-gateway demo
+
+test: lint ## everything that is checked, in under five minutes
+	$(PY) -m pytest -n 2 --dist worksteal -m "not long and not bench"
+
+test-long: ## the long crash and soak forms
+	@.ci/setup
+	$(PY) -m pytest -m long --timeout 3600
+
+lint:
+	@.ci/setup
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	$(PY) -m mypy
+
+bench: ## measures speed beside the disk and the broker of this machine; see docs/benchmarks.md
+	@.ci/setup
+	$(PY) -m pytest -m bench -s --timeout 600 tests/bench
+
+schemas: ## writes config/schemas from the models
+	@.ci/setup --no-programs
+	.venv/bin/inr-gateway schemas write config/schemas
+
+lock: ## renews requirements.lock from pyproject.toml
+	@.ci/setup --no-programs
+	$(PY) -m pip install --quiet uv
+	$(PY) -m uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,317 @@
+"""What a driver is: the specification that every driver, built in or third-party, keeps.
+
+A driver has two halves, both without any input or output of their own (sans-IO):
+
+* a `Session` speaks with one meter over one connection. Octets go in, `Event` objects come out. What
+  must not be lost comes out as a `Piece`; the caller commits its octets to disk and only then calls
+  `Session.confirm`, which yields the octets that acknowledge it to the meter.
+* `Driver.decode` turns the committed pieces of one whole message into records. It is a pure function:
+  the same octets give the same records today and in ten years.
+
+So a crash between receipt and decoding loses nothing: the pieces stand in the journal and are decoded
+from there.
+
+Promises that the conformance kit checks:
+
+1. Any chunking of the same octets gives the same events.
+2. No event acknowledges a piece before `confirm` was called for it.
+3. No input makes `receive`, `tick` or `decode` raise anything but a `drivers.errors.DriverError`, hang, or
+   hold more than a bounded amount of memory.
+4. A piece that was confirmed and is sent again by the meter is confirmed again and not reported as new.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from drivers.errors import DriverError
+
+__all__ = [
+    "Comparator",
+    "ConfirmedBy",
+    "Decoded",
+    "DeviceTime",
+    "Driver",
+    "Event",
+    "Finished",
+    "MeterClock",
+    "MeterIdentity",
+    "MeterRecord",
+    "Piece",
+    "Quantity",
+    "RecordKind",
+    "Rejected",
+    "Send",
+    "Session",
+    "Unreadable",
+]
+
+Comparator = Literal["<", ">"]
+
+
+class ConfirmedBy(StrEnum):
+    """Who tells the meter that a record has arrived."""
+
+    CALLER = "caller"
+    """The session, when the caller has committed: nothing can be lost."""
+    STACK = "stack"
+    """The radio or USB stack by itself: the driver reconciles from the meter's memory at the next contact."""
+    NONE = "none"
+    """Nobody: the driver can lose, and is listed so, unless it reconciles from the meter's memory."""
+
+
+class RecordKind(StrEnum):
+    """What a record in a meter's memory is."""
+
+    PATIENT = "patient"
+    CONTROL = "control"
+    """A quality control run; never a patient's result."""
+    CALIBRATION = "calibration"
+    ERROR = "error"
+    """The meter tried and failed; there is no value."""
+    TEST = "test"
+    """Training, demonstration or debugging; never a patient's result."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterIdentity:
+    """Which meter it is. `vendor` and `serial` together are its key; the rest is description."""
+
+    vendor: str | None
+    serial: str | None
+    model: str | None = None
+    firmware: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTime:
+    """A time exactly as a meter wrote it.
+
+    Attributes:
+        raw: the characters or hexadecimal octets as sent.
+        local: the same as a naive `datetime`, or None when `raw` is no time (unset, impossible date).
+        utc_offset_min: minutes east of UTC when the meter itself said so, else None.
+    """
+
+    raw: str
+    local: datetime | None
+    utc_offset_min: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterClock:
+    """The meter's own clock, read once during a message.
+
+    Attributes:
+        time: what the meter's clock showed.
+        piece: index of the piece that carried it; the caller knows when that piece arrived.
+    """
+
+    time: DeviceTime
+    piece: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A measured quantity, unaltered.
+
+    Attributes:
+        text: as the meter wrote it, without padding.
+        value: the number with the meter's own precision (``2.70`` stays ``2.70``); for a reading off
+            the measuring range the limit that was printed; None when there is no number.
+        comparator: ``>`` or ``<`` when the true value lies beyond `value`.
+        unit: as the meter wrote it, or None.
+    """
+
+    text: str
+    value: Decimal | None
+    comparator: Comparator | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterRecord:
+    """One record of a meter's memory, as one message carried it.
+
+    Attributes:
+        octets: the original octets that this record was decoded from; together with nothing else they
+            decode to the same record.
+        record_number: the meter's own number for it. Real meters repeat, renumber or omit it.
+        flags: what the meter remarked (abnormal flags, status), in its own words.
+        patient_id: the patient identifier typed into or stored by the meter, if any.
+    """
+
+    kind: RecordKind
+    octets: bytes
+    device_time: DeviceTime | None = None
+    inr: Quantity | None = None
+    pt_seconds: Quantity | None = None
+    quick_percent: Quantity | None = None
+    record_number: str | None = None
+    strip_lot: str | None = None
+    control_lot: str | None = None
+    control_level: str | None = None
+    operator_id: str | None = None
+    patient_id: str | None = None
+    error_code: str | None = None
+    flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A part of a message that arrived whole but cannot be understood; it is kept and shown."""
+
+    octets: bytes
+    error: DriverError
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Everything one message says.
+
+    Attributes:
+        meter: who sent it.
+        clock: the meter's clock beside the piece that carried it, or None.
+        items: records and unreadable parts in the order of the message.
+    """
+
+    meter: MeterIdentity
+    clock: MeterClock | None
+    items: tuple[MeterRecord | Unreadable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Octets to write to the meter now; they acknowledge nothing that is not yet committed."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Octets that must be on disk before they are acknowledged.
+
+    The session holds back everything that follows until `Session.confirm` or `Session.refuse`.
+
+    Attributes:
+        octets: exactly what arrived.
+        starts_message: this piece opens a new message; an older one that is still open will not go on.
+        ends_message: the message is whole with this piece and can be decoded.
+    """
+
+    octets: bytes
+    starts_message: bool
+    ends_message: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Octets that are damaged and were not acknowledged; the meter is expected to repeat them.
+
+    The caller keeps them with the message, so that they can be shown if the repetition never comes.
+    """
+
+    octets: bytes
+    error: DriverError
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The meter or the session ended the conversation.
+
+    Attributes:
+        error: None after an orderly end.
+        close: True when the connection is of no more use and the caller should close it.
+    """
+
+    error: DriverError | None = None
+    close: bool = False
+
+
+Event = Send | Piece | Rejected | Finished
+
+
+class Session(ABC):
+    """One conversation with one meter over one connection. Not safe for use by several threads.
+
+    Times are seconds of any monotonic clock; the session only compares them.
+    """
+
+    @abstractmethod
+    def opened(self, now_s: float) -> list[Event]:
+        """The connection is there. Yields what the host says first, if it speaks first."""
+
+    @abstractmethod
+    def receive(self, octets: bytes, now_s: float) -> list[Event]:
+        """Octets arrived, in any chunking."""
+
+    @abstractmethod
+    def confirm(self, now_s: float) -> list[Event]:
+        """The piece last yielded is on disk. Yields its acknowledgement and whatever was held back."""
+
+    @abstractmethod
+    def refuse(self, now_s: float) -> list[Event]:
+        """The piece last yielded could not be committed. Yields a refusal, if the protocol has one."""
+
+    @abstractmethod
+    def tick(self, now_s: float) -> list[Event]:
+        """Time passed. Does nothing before `deadline_s`."""
+
+    @property
+    @abstractmethod
+    def deadline_s(self) -> float | None:
+        """When `tick` has something to do, or None."""
+
+    @abstractmethod
+    def lost(self, now_s: float) -> list[Event]:
+        """The connection is gone. Only `Rejected` and `Finished` may come out."""
+
+
+class Driver(ABC):
+    """A family of meters that speak one protocol.
+
+    A driver is constructed with a *profile*: plain data (from TOML) that says how a particular meter fills
+    the protocol's fields. An unusable profile raises `ValueError` that names the key and the remedy.
+    """
+
+    name: ClassVar[str]
+    """Short stable name, as written in configuration and readings."""
+    summary: ClassVar[str]
+    """One line for a person who chooses a driver."""
+    evidence: ClassVar[str]
+    """On what evidence it rests: real meter, captures, specification only. Say what is unproven."""
+    confirmed_by: ClassVar[ConfirmedBy]
+    transports: ClassVar[frozenset[str]]
+    """Kinds of transport it works over: ``serial``, ``tcp``, ``usb``, ``ble``."""
+
+    @abstractmethod
+    def __init__(self, profile: Mapping[str, object]) -> None: ...
+
+    @abstractmethod
+    def session(self, unfinished: Sequence[bytes] = ()) -> Session:
+        """Start a conversation.
+
+        Args:
+            unfinished: the committed pieces of the message that this meter left open, oldest first. A meter
+                may go on with the next piece after a broken connection or a restart of the hub.
+        """
+
+    @abstractmethod
+    def decode(self, pieces: Sequence[bytes]) -> Decoded:
+        """Decode the pieces of one whole message.
+
+        Raises:
+            DriverError: the message as a whole cannot be understood. Single records that cannot be understood
+                come out as `Unreadable` among the others.
+        """
+
+    def serial_parameters(self) -> Mapping[str, object]:
+        """Keyword arguments for the serial port (baudrate, bytesize, parity, stopbits), if any."""
+        return {}

@@ -1,0 +1,1 @@
+"""Sans-IO codecs and session state machines, one package for each protocol."""

@@ -1,0 +1,1 @@
+"""Transports move octets and nothing else; only here are pyserial, pyusb and bleak imported."""

@@ -1,0 +1,1 @@
+"""The command line: one command with sub-commands; composes all other rooms."""

@@ -1,0 +1,65 @@
+"""The one command, ``inr-gateway``. Only the module of the chosen sub-command is imported."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway import __version__
+
+__all__ = ["COMMANDS", "main"]
+
+
+class Command(NamedTuple):
+    """A sub-command: its module has ``add_arguments(parser)`` and ``run(arguments) -> int``."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: dict[str, Command] = {
+    "hub": Command("gateway.cli.hub", "run the hub in the patient's home; look into its journal"),
+    "server": Command("gateway.cli.server", "run the ingestion server; back up, restore, reconcile its store"),
+    "broker": Command("gateway.cli.broker", "run the embedded MQTT broker (demo and small set-ups)"),
+    "registry": Command("gateway.cli.registry", "import, list, show providers, patients, meters, assignments"),
+    "results": Command("gateway.cli.results", "list results and where each one is"),
+    "quarantine": Command("gateway.cli.quarantine", "list, show, release, dismiss what waits for a person"),
+    "deliveries": Command("gateway.cli.deliveries", "where is each report, on what evidence, why it waits"),
+    "units": Command("gateway.cli.units", "tally tests toward units of service, with the reason for each"),
+    "decode": Command("gateway.cli.decode", "decode captured octets of a meter to JSON, one object per message"),
+    "simulate": Command("gateway.cli.simulate", "run a simulated meter or provider system"),
+    "schemas": Command("gateway.cli.schemas", "write the JSON Schemas of everything that travels"),
+    "demo": Command("gateway.cli.demo", "show one patient's five weeks travel the whole way"),
+}
+
+_EPILOG = "Try 'inr-gateway demo' first. Every sub-command explains itself with --help."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0 done, 1 refused or failed, 2 not understood."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="inr-gateway",
+        description="Carries each home INR result from the meter's memory to the provider's chart, proves that it "
+        "arrived, and tallies tests toward units of service.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    chosen = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    for name, command in COMMANDS.items():
+        sub = chosen.add_parser(name, help=command.summary, description=command.summary)
+        if name == wanted:
+            importlib.import_module(command.module).add_arguments(sub)
+    arguments = parser.parse_args(words)
+    module = importlib.import_module(COMMANDS[arguments.command].module)
+    try:
+        return int(module.run(arguments))
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130

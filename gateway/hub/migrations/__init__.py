@@ -1,0 +1,1 @@
+"""Numbered, frozen schema files of the hub journal."""

@@ -1,0 +1,1 @@
+"""MQTT: connections, topics, the embedded broker. Moves octets; the only package that imports an MQTT library."""

@@ -1,0 +1,1 @@
+"""Channels to a treating provider: pure renderers and senders behind one interface."""

@@ -1,0 +1,1 @@
+"""The ingestion server: consume, validate, commit, acknowledge, send receipts."""

@@ -1,0 +1,1 @@
+"""The store behind server and reporting: schema and migrations, people, assignments, results, evidence."""
