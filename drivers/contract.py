@@ -35,6 +35,7 @@ from drivers.errors import DriverError
 __all__ = [
     "Comparator",
     "ConfirmedBy",
+    "Context",
     "Decoded",
     "DeviceTime",
     "Driver",
@@ -212,6 +213,18 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Context:
+    """Octets that later messages of this conversation need in order to be decoded.
+
+    Who the meter is, what its clock shows, how its reports are laid out. The caller puts all contexts of the
+    conversation, in order, before the pieces of each message that starts afterwards. The session acknowledges them
+    by itself: a meter offers them again in every conversation, so nothing is lost with them.
+    """
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """Octets that are damaged and were not acknowledged; the meter is expected to repeat them.
 
@@ -235,7 +248,7 @@ class Finished:
     close: bool = False
 
 
-Event = Send | Piece | Rejected | Finished
+Event = Send | Context | Piece | Rejected | Finished
 
 
 class Session(ABC):
@@ -305,7 +318,7 @@ class Driver(ABC):
 
     @abstractmethod
     def decode(self, pieces: Sequence[bytes]) -> Decoded:
-        """Decode the pieces of one whole message.
+        """Decode the pieces of one whole message, preceded by the contexts of its conversation.
 
         Raises:
             DriverError: the message as a whole cannot be understood. Single records that cannot be understood
