@@ -1,0 +1,1 @@
+"""Reporting: forward results to the treating provider, keep the evidence, tally tests toward units of service."""

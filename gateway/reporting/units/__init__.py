@@ -1,0 +1,52 @@
+"""The tally of home INR tests toward units of service: a pure core that reads no clock, file or socket.
+
+One door: `tally`. What goes in and comes out is in `model`; refusals are in `errors`; policies and diagnosis
+tables are built from mappings that the caller has read (`policies`, `diagnosis_table`).
+"""
+
+from gateway.reporting.units.claims import check_claimed, claim
+from gateway.reporting.units.diagnoses import DiagnosisTable, diagnosis_table
+from gateway.reporting.units.errors import UnitsError
+from gateway.reporting.units.explain import explain
+from gateway.reporting.units.model import (
+    ClaimedUnit,
+    EarlyReason,
+    Enrollment,
+    Event,
+    NextEligible,
+    NotCovered,
+    Order,
+    Statement,
+    Step,
+    Test,
+    Unit,
+    ZoneChange,
+)
+from gateway.reporting.units.policy import Policy, choose, policies, with_options
+from gateway.reporting.units.tally import tally
+
+__all__ = [
+    "ClaimedUnit",
+    "DiagnosisTable",
+    "EarlyReason",
+    "Enrollment",
+    "Event",
+    "NextEligible",
+    "NotCovered",
+    "Order",
+    "Policy",
+    "Statement",
+    "Step",
+    "Test",
+    "Unit",
+    "UnitsError",
+    "ZoneChange",
+    "check_claimed",
+    "choose",
+    "claim",
+    "diagnosis_table",
+    "explain",
+    "policies",
+    "tally",
+    "with_options",
+]

@@ -1,0 +1,225 @@
+"""The gates a patient must have passed on the day of a test (rules R26–R29) and the end of the service (R23, R25).
+
+All gates are piecewise constant in the local date, so the spans of eligible days are computed once per patient.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from gateway.reporting.units.calendar import add_months
+from gateway.reporting.units.diagnoses import coverage
+from gateway.reporting.units.errors import BadCodeError, DateOrderError
+from gateway.reporting.units.model import Enrollment, Event, EventType
+from gateway.reporting.units.policy import Policy
+from gateway.reporting.units.reasons import Reason
+
+WARFARIN: Final = "warfarin"
+WARFARIN_MONTHS: Final = 3
+WARFARIN_DAYS: Final = 90
+_NEVER: Final = dt.date.max.toordinal()
+_ALWAYS: Final = 1
+
+_ENDING: Final[tuple[EventType, ...]] = ("ma_transfer", "death", "withdrawn")
+"""Events that end the service; of two on one day the one that covers least rules."""
+
+
+class EndOfService(NamedTuple):
+    """How the service ended (all days are ordinals of local dates).
+
+    Attributes:
+        type: withdrawal, death, or a move to Medicare Advantage.
+        on: the event's date.
+        last_served: last day on which a test can count.
+        last_covered: last possible date of service; None after a withdrawal, which sets no such limit.
+    """
+
+    type: EventType
+    on: int
+    last_served: int
+    last_covered: int | None
+
+
+def end_of_service(events: Iterable[Event], as_of: int) -> EndOfService | None:
+    """The earliest ending event dated on or before `as_of`; a hold ends nothing.
+
+    Raises:
+        BadCodeError: an event of unknown type.
+    """
+    found: tuple[int, int, EventType] | None = None
+    for event in events:
+        if event.type == "hold":
+            continue
+        if event.type not in _ENDING:
+            raise BadCodeError("events", f"unknown code {event.type!r}", f"use one of: hold, {', '.join(_ENDING)}")
+        on = event.date.toordinal()
+        if on <= as_of:
+            candidate = (on, _ENDING.index(event.type), event.type)
+            found = candidate if found is None else min(found, candidate)
+    if found is None:
+        return None
+    on, _, kind = found
+    if kind == "ma_transfer":
+        return EndOfService(kind, on, on - 1, on - 1)
+    return EndOfService(kind, on, on, on if kind == "death" else None)
+
+
+class Eligibility:
+    """Whether a test on a local day may count, and if not, why.
+
+    Attributes:
+        spans: first and last ordinal of every span of eligible days, ascending.
+        porcine: whether eligible units need a review for a porcine valve beside another indication.
+    """
+
+    __slots__ = (
+        "_count_training_day",
+        "_coverage",
+        "_covered_from",
+        "_end",
+        "_orders",
+        "_trained",
+        "_warfarin",
+        "enrollment",
+        "porcine",
+        "spans",
+        "warfarin_from",
+    )
+
+    def __init__(self, enrollment: Enrollment, policy: Policy, end: EndOfService | None) -> None:
+        """Args: enrollment: the facts; policy: the options; end: the end of the service, if known.
+
+        Raises:
+            BadCodeError: a malformed diagnosis or unknown valve type.
+            DateOrderError: an order that expires before it was signed.
+        """
+        self.enrollment = enrollment
+        self._end = end
+        self._count_training_day = policy.count_training_day
+        self._coverage = coverage(
+            policy.diagnoses,
+            enrollment.diagnosis,
+            enrollment.valve_type,
+            include_unspecified_af=policy.dx_unspecified_af == "include",
+            count_porcine=policy.porcine_with_other_indication == "count_with_review",
+        )
+        self.porcine = self._coverage.porcine
+        self._trained = enrollment.training_date.toordinal() if enrollment.training_date else None
+        self._covered_from = enrollment.covered_from.toordinal() if enrollment.covered_from else _ALWAYS
+        self.warfarin_from = _three_months(enrollment.warfarin_start, policy)
+        self._warfarin = (enrollment.anticoagulant or "").strip().lower() == WARFARIN
+        self._orders = [_order_span(at, enrollment, policy) for at in range(len(enrollment.orders))]
+        self.spans = self._eligible_spans()
+
+    def first_day_from(self, day: int) -> int | None:
+        """The first eligible day on or after `day`."""
+        for first, last in self.spans:
+            if day <= last:
+                return max(day, first)
+        return None
+
+    def reason(self, day: int) -> Reason | None:
+        """The first gate that a test on `day` does not pass, in the order of the rules; None when it passes all."""
+        if self._coverage.verdict(day) == "not_covered":
+            return "DIAGNOSIS_NOT_COVERED"
+        if not self._warfarin:
+            return "NOT_ON_WARFARIN"
+        if self._trained is None or not self.enrollment.training_documented:
+            return "TRAINING_NOT_DOCUMENTED"
+        if day < self._trained:
+            return "BEFORE_TRAINING"
+        if day == self._trained and not self._count_training_day:
+            return "TRAINING_DAY"
+        if day < self.warfarin_from:
+            return "WARFARIN_LT_3_MONTHS"
+        if not any(first <= day <= last for first, last in self._orders):
+            return "NO_ACTIVE_ORDER"
+        if day < self._covered_from:
+            return "BEFORE_COVERAGE"
+        if self._end is not None and day > self._end.last_served:
+            return "NOT_FFS" if self._end.type == "ma_transfer" else "AFTER_TERMINATION"
+        return None
+
+    def facts(self, reason: Reason) -> tuple[tuple[str, str], ...]:
+        """The facts behind `reason`, for a trace."""
+        enrollment = self.enrollment
+        match reason:
+            case "DIAGNOSIS_NOT_COVERED":
+                return (
+                    ("diagnosis", ", ".join(enrollment.diagnosis)),
+                    ("valve", enrollment.valve_type or "not stated"),
+                )
+            case "NOT_ON_WARFARIN":
+                return (("anticoagulant", enrollment.anticoagulant or "not stated"),)
+            case "BEFORE_TRAINING" | "TRAINING_DAY":
+                return (("training", _iso(self._trained)),)
+            case "WARFARIN_LT_3_MONTHS":
+                start = enrollment.warfarin_start
+                return (
+                    ("warfarin since", start.isoformat() if start else "not stated"),
+                    ("three months on", _iso(self.warfarin_from)),
+                )
+            case "NO_ACTIVE_ORDER":
+                spans = ", ".join(f"{_iso(first)} to {_iso(last)}" for first, last in self._orders)
+                return (("orders", spans or "none"),)
+            case "BEFORE_COVERAGE":
+                return (("covered from", _iso(self._covered_from)),)
+            case "NOT_FFS" | "AFTER_TERMINATION":
+                end = self._end
+                return ((end.type, _iso(end.on)),) if end else ()
+            case _:
+                return ()
+
+    def _eligible_spans(self) -> list[tuple[int, int]]:
+        edges = {_ALWAYS, self.warfarin_from, self._covered_from}
+        if self._trained is not None:
+            edges |= {self._trained, self._trained + 1}
+        for first, last in self._orders:
+            edges |= {first, last + 1}
+        for _, first, last in self._coverage.spans:
+            edges |= {first, last + 1}
+        if self._end is not None:
+            edges.add(self._end.last_served + 1)
+        ordered = sorted(edge for edge in edges if edge <= _NEVER)
+        spans: list[tuple[int, int]] = []
+        for at, first in enumerate(ordered):
+            if self.reason(first) is None:
+                last = ordered[at + 1] - 1 if at + 1 < len(ordered) else _NEVER
+                if spans and spans[-1][1] == first - 1:
+                    first = spans.pop()[0]
+                spans.append((first, last))
+        return spans
+
+
+def _three_months(start: dt.date | None, policy: Policy) -> int:
+    """First day with three months of warfarin behind it (R28)."""
+    if start is None:
+        return _NEVER
+    if policy.warfarin_3_months == "days90":
+        return start.toordinal() + WARFARIN_DAYS
+    return add_months(start, WARFARIN_MONTHS).toordinal()
+
+
+def _order_span(at: int, enrollment: Enrollment, policy: Policy) -> tuple[int, int]:
+    """First and last day of the order at index `at` (R29); orders are not retroactive."""
+    order = enrollment.orders[at]
+    expires = order.expires_on
+    if expires is None:
+        if policy.order_valid_months is None:
+            return order.signed_on.toordinal(), _NEVER
+        expires = add_months(order.signed_on, policy.order_valid_months)
+    elif expires < order.signed_on:
+        raise DateOrderError(
+            f"orders[{at}].expires_on",
+            f"{expires} lies before the signature on {order.signed_on}",
+            "correct the date",
+        )
+    return order.signed_on.toordinal(), expires.toordinal()
+
+
+def _iso(day: int | None) -> str:
+    if day is None:
+        return "not stated"
+    return "no end" if day == _NEVER else dt.date.fromordinal(day).isoformat()
