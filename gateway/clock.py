@@ -38,6 +38,8 @@ class Quality(StrEnum):
     """The time would lie in the future or before such meters existed."""
     UNSET = "unset"
     """The meter gave no readable time."""
+    STATED = "stated"
+    """A named person said when the test was done; `resolve` never gives this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,8 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     database.execute("BEGIN IMMEDIATE")
     try:
         yield database
+        database.execute("COMMIT")
     except BaseException:
-        database.execute("ROLLBACK")
+        if database.in_transaction:  # a full disk may have rolled it back already; a failed COMMIT may not have
+            database.execute("ROLLBACK")
         raise
-    database.execute("COMMIT")

@@ -12,6 +12,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -147,6 +148,7 @@ class Result(Frozen):
         )
 
 
+@lru_cache(maxsize=4096)  # a server sees the same few thousand meters for years
 def meter_key(vendor: str | None, serial: str | None) -> str | None:
     """The key under which a meter is known; None without a serial, because such a meter cannot be told apart.
 
@@ -198,8 +200,12 @@ def normalised_inr(inr: Quantity | None) -> str:
         return ""
     if inr.value is None:
         return (inr.comparator or "") + inr.text.strip()
-    number = Decimal(inr.value).normalize()
-    return f"{inr.comparator or ''}{number:f}"
+    return (inr.comparator or "") + _bare_number(inr.value)
+
+
+@lru_cache(maxsize=4096)
+def _bare_number(decimal: str) -> str:
+    return f"{Decimal(decimal).normalize():f}"
 
 
 def content_differs(left: Result, right: Result) -> tuple[str, ...]:

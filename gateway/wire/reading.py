@@ -19,7 +19,8 @@ from gateway.result import DeviceTime, Frozen, Meter, Result
 READING_SCHEMA: Final = "inr-gateway/reading/1"
 
 HubId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
-Number = Annotated[int, Field(ge=1)]
+Number = Annotated[int, Field(ge=1, le=999_999_999_999_999_999)]
+"""At most 18 digits: what a topic names and a database column holds."""
 MAX_PAYLOAD_OCTETS = 262_144
 """A larger payload is not decoded; the server quarantines it with its first octets and its digest."""
 
@@ -95,7 +96,7 @@ class Reading(Frozen):
     driver: str
     port: str
     message: Number
-    position: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0, le=999_999_999_999_999_999)]
     read_at: AwareDatetime
     hub_clock: HubClock
     meter_clock: MeterClockReading | None
