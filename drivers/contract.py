@@ -267,7 +267,11 @@ class Session(ABC):
 
     @abstractmethod
     def confirm(self, now_s: float) -> list[Event]:
-        """The piece last yielded is on disk. Yields its acknowledgement and whatever was held back."""
+        """The piece last yielded is on disk. Yields its acknowledgement and whatever was held back.
+
+        Where the protocol demands it the acknowledgement comes later, out of `receive` or `tick`: when the meter
+        has finished sending; or never, when the meter waits for it no more and will repeat the piece.
+        """
 
     @abstractmethod
     def refuse(self, now_s: float) -> list[Event]:
@@ -303,6 +307,8 @@ class Driver(ABC):
     confirmed_by: ClassVar[ConfirmedBy]
     transports: ClassVar[frozenset[str]]
     """Kinds of transport it works over: ``serial``, ``tcp``, ``usb``, ``ble``."""
+    zone: str | None = None
+    """IANA zone in which the profile's meters write their times, if always the same; a port's own zone wins."""
 
     @abstractmethod
     def __init__(self, profile: Mapping[str, object]) -> None: ...
@@ -313,7 +319,9 @@ class Driver(ABC):
 
         Args:
             unfinished: the committed pieces of the message that this meter left open, oldest first. A meter
-                may go on with the next piece after a broken connection or a restart of the hub.
+                may go on with the next piece after a broken connection or a restart of the hub. The pieces of the
+                meter's last message may be given even if it is whole: then a meter that missed the last
+                acknowledgement and repeats the last piece gets it again.
         """
 
     @abstractmethod

@@ -1,0 +1,88 @@
+"""What a transport is: it moves octets between the hub and one meter, and nothing else.
+
+All calls block; one thread reads and writes. Errors are `drivers.errors.TransportError`, whose message names the
+port and the remedy.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Listener", "Transport"]
+
+
+class Transport(ABC):
+    """An open connection to one meter. A context manager; leaving it closes it.
+
+    Attributes:
+        kind: ``serial``, ``tcp``, ``usb``, ``ble`` or ``replay``.
+        peer: the port or far end as a person would name it.
+    """
+
+    kind: str
+    peer: str
+
+    @abstractmethod
+    def read(self, max_octets: int, timeout_s: float) -> bytes:
+        """Wait for octets.
+
+        Returns:
+            One octet or more as soon as there are any, or none when the time is over.
+
+        Raises:
+            TransportError: the connection is gone; what had arrived before was returned before.
+        """
+
+    @abstractmethod
+    def write(self, octets: bytes) -> None:
+        """Hand all octets to the operating system.
+
+        Raises:
+            TransportError: the connection is gone, or the far end does not take them.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection. May be called again, and by another thread while one reads: that read ends."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Listener(ABC):
+    """A place to which meters connect by themselves.
+
+    Attributes:
+        address: where it listens, with the port that was really chosen.
+        refused: connections that were closed at once because too many were open.
+    """
+
+    address: str
+    refused: int
+
+    @abstractmethod
+    def accept(self, timeout_s: float) -> Transport | None:
+        """Wait for the next meter; None when the time is over.
+
+        Raises:
+            TransportError: the listener was closed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop listening; connections that are open stay so."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

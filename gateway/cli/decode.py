@@ -1,0 +1,126 @@
+"""``inr-gateway decode``: captured octets of a meter as JSON, one object for each message."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import dataclasses
+import json
+import sys
+import tomllib
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from drivers import registry
+from drivers.contract import Driver
+from drivers.errors import DriverError
+from gateway.configuration import shipped
+
+__all__ = ["add_arguments", "run"]
+
+_HEX_BLANKS = b" \t\r\n:"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--protocol", required=True, choices=registry.protocols(), help="what the octets are")
+    parser.add_argument("--hex", action="store_true", help="the input is hexadecimal digits; blanks are allowed")
+    parser.add_argument(
+        "--profile",
+        metavar="FILE",
+        help="also decode to results with this profile (a file, or a shipped one's name)",
+    )
+    parser.add_argument(
+        "file", metavar="FILE", help="captured octets, a capture file of the hub, or - for standard input"
+    )
+    parser.epilog = (
+        "Prints one JSON object a line. Exit status: 0 done; 1 the file or profile cannot be read; 2 the input is "
+        "not of this protocol: standard error names the offset."
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Decode and print."""
+    name = "standard input" if arguments.file == "-" else arguments.file
+    try:
+        octets = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
+        driver = _driver(arguments.protocol, arguments.profile) if arguments.profile else None
+        decode = registry.decoder(arguments.protocol)
+    except OSError as error:
+        print(f"inr-gateway decode: {error.filename or name}: {error.strerror}", file=sys.stderr)
+        return 1
+    except (registry.NotUsableError, ValueError) as error:
+        print(f"inr-gateway decode: {error}", file=sys.stderr)
+        return 1
+    try:
+        if arguments.hex:
+            octets = _from_hex(octets)
+        captured = registry.captured_octets(octets)
+        for message in decode(octets if captured is None else captured):
+            if driver is not None:
+                message["decoded"] = _decoded(driver, message)
+            print(json.dumps(message, ensure_ascii=False), flush=True)
+    except _NotHexError as error:
+        print(f"inr-gateway decode: {name}: offset {error.offset}: {error}", file=sys.stderr)
+        return 2
+    except DriverError as error:
+        print(f"inr-gateway decode: {name}: offset {error.offset or 0}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class _NotHexError(Exception):
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+def _from_hex(text: bytes) -> bytes:
+    digits = bytearray()
+    for offset, character in enumerate(text):
+        if character in b"0123456789abcdefABCDEF":
+            digits.append(character)
+        elif character not in _HEX_BLANKS:
+            raise _NotHexError("this is no hexadecimal digit", offset)
+    if len(digits) % 2:
+        raise _NotHexError("the last octet has one digit only", len(text))
+    return bytes.fromhex(digits.decode())
+
+
+def _driver(protocol: str, profile: str) -> Driver:
+    path = Path(profile)
+    if not path.exists() and path.name == profile:
+        path = shipped() / "profiles" / f"{profile.removesuffix('.toml')}.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return registry.get(str(content.get("driver", protocol)))(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _decoded(driver: Driver, message: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        decoded = driver.decode([base64.b64decode(message["octets"])])
+    except DriverError as error:
+        return {"error": {"reason": str(error.reason), "text": str(error)}}
+    plain: dict[str, Any] = _plain(decoded)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """Records as JSON knows them; octets are left out, because the message above shows them."""
+    if isinstance(value, DriverError):
+        return {"reason": str(value.reason), "text": str(value), "offset": value.offset}
+    if dataclasses.is_dataclass(value):
+        fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: _plain(content) for name, content in fields if not isinstance(content, bytes)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(content) for content in value]
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
