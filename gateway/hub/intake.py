@@ -1,0 +1,139 @@
+"""Takes what one conversation brings into the journal: pieces, damaged octets, and the readings they come to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from drivers.contract import Context, Piece, Rejected
+from gateway.hub.alarms import Alarm, Alarms
+from gateway.hub.decoding import Interpreter
+from gateway.hub.entries import Line, StoredPiece
+from gateway.hub.journal import Journal, JournalError
+from gateway.hub.surroundings import Stamper
+
+__all__ = ["Intake"]
+
+_log = logging.getLogger(__name__)
+
+
+class Intake:
+    """The journal as one conversation sees it. Used by one thread."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        line: Line,
+        interpreter: Interpreter,
+        stamper: Stamper,
+        alarms: Alarms,
+        on_readings: Callable[[], None],
+        resume_within_s: float,
+    ) -> None:
+        """Make the intake of one connection.
+
+        Args:
+            journal: where everything goes.
+            line: where everything comes from.
+            interpreter: says what whole messages mean.
+            stamper: the hub's clock.
+            alarms: told when the journal cannot commit.
+            on_readings: called after readings were committed; must return at once.
+            resume_within_s: a message that was broken off longer ago is not gone on with.
+        """
+        self._journal = journal
+        self._line = line
+        self._interpreter = interpreter
+        self._stamper = stamper
+        self._alarms = alarms
+        self._on_readings = on_readings
+        self._resume_within_s = resume_within_s
+        self._contexts: list[StoredPiece] = []
+        self._message: int | None = None
+        self._messages = 0
+        self._readings = 0
+
+    def unfinished(self) -> tuple[bytes, ...]:
+        """Take up the message that was broken off on this line; its committed pieces, oldest first.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        since = self._stamper.stamp().received_at - timedelta(seconds=self._resume_within_s)
+        found = self._journal.take_up(self._line, since)
+        if found is None:
+            return ()
+        self._message, pieces = found
+        _log.info("port %s: message %d was broken off and may go on", self._line.name, self._message)
+        return pieces
+
+    def note(self, context: Context) -> None:
+        """Keep what the conversation's later messages need; it goes to disk with each of them."""
+        self._contexts.append(StoredPiece(context.octets, self._stamper.stamp(), context=True))
+
+    def take(self, piece: Piece) -> bool:
+        """Commit a piece, and the readings if it ends a message.
+
+        Returns:
+            True when all of it is on disk and may be acknowledged; False when nothing is.
+        """
+        arrived = StoredPiece(piece.octets, self._stamper.stamp())
+        goes_on = None if piece.starts_message else self._message
+        try:
+            closing = None
+            if piece.ends_message:
+                before = self._contexts if goes_on is None else self._journal.pieces(goes_on)
+                closing = self._interpreter.whole([*before, arrived])
+            entry = self._journal.add_piece(
+                self._line,
+                arrived,
+                message=goes_on,
+                previous=self._message if goes_on is None else None,
+                contexts=self._contexts,
+                closing=closing,
+            )
+        except JournalError as error:
+            _log.error("port %s: nothing is acknowledged: %s", self._line.name, error)
+            self._alarms.raise_(Alarm.JOURNAL_CANNOT_COMMIT)
+            return False
+        self._alarms.clear(Alarm.JOURNAL_CANNOT_COMMIT)
+        self._message = entry.message
+        if closing is not None:
+            self._messages += 1
+            self._readings += len(entry.numbers)
+            _log.debug("port %s: message %d: %d readings", self._line.name, entry.message, len(entry.numbers))
+            self._on_readings()
+        return True
+
+    def reject(self, rejected: Rejected) -> None:
+        """Keep damaged octets; the meter was not told that they arrived."""
+        self._journal.note_rejected(
+            self._line,
+            self._message,
+            rejected.octets,
+            str(rejected.error.reason),
+            str(rejected.error),
+            self._stamper.stamp().received_at,
+        )
+        _log.info("port %s: %d damaged octets: %s", self._line.name, len(rejected.octets), rejected.error)
+
+    def tally(self) -> tuple[int, int]:
+        """How many messages and readings since the last call."""
+        counts = (self._messages, self._readings)
+        self._messages = self._readings = 0
+        return counts
+
+    def settle(self) -> None:
+        """The meter ended the conversation in order: it has all its acknowledgements."""
+        self._put_down(settled=True)
+        self._contexts.clear()
+
+    def close(self) -> None:
+        """The connection is over; a message whose end, or whose acknowledgement, is missing waits for the next."""
+        self._put_down(settled=False)
+
+    def _put_down(self, *, settled: bool) -> None:
+        if self._message is not None:
+            self._journal.put_down(self._message, settled=settled)
+            self._message = None
