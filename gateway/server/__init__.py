@@ -1,1 +1,1 @@
-"""The ingestion server: consume, validate, commit, acknowledge, send receipts."""
+"""The ingestion server: consume, validate, attribute, commit, acknowledge, receipt; and what persons decide."""

@@ -1,1 +1,5 @@
-"""The store behind server and reporting: schema and migrations, people, assignments, results, evidence."""
+"""The server's store: schema and migrations, and every SQL statement of server, reporting and command line.
+
+Functions take an open database and neither begin nor end a transaction; the caller holds one around everything that
+belongs together (`gateway.database.transaction`).
+"""

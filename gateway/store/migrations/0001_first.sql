@@ -10,7 +10,7 @@ CREATE TABLE store (
 
 -- The last row is the current epoch. While reconciled_at is null nothing is delivered or exported.
 CREATE TABLE epoch (
-    sequence      INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence      INTEGER PRIMARY KEY,
     id            TEXT NOT NULL UNIQUE,
     began_at      TEXT NOT NULL,
     reason        TEXT NOT NULL CHECK (reason IN ('created', 'restored')),
@@ -20,7 +20,7 @@ CREATE TABLE epoch (
 
 -- Who decided what, for every act of a named person.
 CREATE TABLE decision (
-    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id      INTEGER PRIMARY KEY,
     at      TEXT NOT NULL,
     by_name TEXT NOT NULL,
     act     TEXT NOT NULL,
@@ -79,7 +79,7 @@ CREATE TABLE meter (
 
 -- A meter, or one patient id within it ('' = every test of the meter), belongs to a patient in [from_at, to_at).
 CREATE TABLE assignment (
-    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               INTEGER PRIMARY KEY,
     meter_key        TEXT NOT NULL REFERENCES meter (key),
     meter_patient_id TEXT NOT NULL DEFAULT '',
     patient_id       TEXT NOT NULL REFERENCES patient (id),
@@ -90,7 +90,7 @@ CREATE TABLE assignment (
 
 -- A provider treats a patient in [from_at, to_at) and knows them by its own identifier.
 CREATE TABLE treatment (
-    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                  INTEGER PRIMARY KEY,
     patient_id          TEXT NOT NULL REFERENCES patient (id),
     provider_id         TEXT NOT NULL REFERENCES provider (id),
     provider_patient_id TEXT NOT NULL,
@@ -101,7 +101,7 @@ CREATE TABLE treatment (
 
 -- What eligibility rests on; the newest row of a patient holds.
 CREATE TABLE enrollment (
-    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                  INTEGER PRIMARY KEY,
     patient_id          TEXT NOT NULL REFERENCES patient (id),
     payer               TEXT NOT NULL,
     mac                 TEXT NOT NULL DEFAULT '',
@@ -117,20 +117,32 @@ CREATE TABLE enrollment (
 );
 CREATE INDEX enrollment_patient ON enrollment (patient_id, id);
 
--- One test, however often it was read. key: identity under a numbered recipe, or journal/number where the meter has
--- no running clock (recipe 0).
+-- One test, however often it was read. key: identity under a numbered recipe, or journal/number of the first reading
+-- where the meter has no running clock (recipe 0). inr and device_time: as the meter gave them, normalised, to look
+-- at and to compare. split_from: a named person found that two tests share an identity. merged_into: a named person
+-- found that this is another result's test. settled_reading: contradictions among readings up to this one are decided.
 CREATE TABLE result (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
-    key        TEXT NOT NULL UNIQUE,
-    recipe     INTEGER NOT NULL,
-    meter_key  TEXT NOT NULL,
-    kind       TEXT NOT NULL,
-    created_at TEXT NOT NULL
+    id              INTEGER PRIMARY KEY,
+    key             TEXT NOT NULL UNIQUE,
+    recipe          INTEGER NOT NULL,
+    meter_key       TEXT NOT NULL,               -- '' when the meter gave no serial
+    kind            TEXT NOT NULL,
+    created_at      TEXT NOT NULL,
+    inr             TEXT NOT NULL DEFAULT '',
+    device_time     TEXT NOT NULL DEFAULT '',
+    split_from      INTEGER REFERENCES result (id),
+    merged_into     INTEGER REFERENCES result (id),
+    settled_reading INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX result_split ON result (split_from) WHERE split_from IS NOT NULL;
+CREATE INDEX result_unclocked ON result (meter_key, inr) WHERE recipe = 0;
 
--- Every octet string that ever came on a reading topic, in the order of arrival. A repeat adds no row.
+-- Every octet string that ever came on a reading topic, in the order of arrival. A repeat adds no row. sha256 and size
+-- are those of what came; payload is cut where it was too large to be a reading. message: the journal's message it
+-- stood in; position: its place there; content: digest of what two copies of one test must agree on; record: digest of
+-- the meter's own octets; all null where the payload could not be read. verdict: what the hub was told.
 CREATE TABLE reading (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          INTEGER PRIMARY KEY,
     journal     TEXT NOT NULL,
     number      INTEGER NOT NULL,
     sha256      TEXT NOT NULL,
@@ -139,9 +151,25 @@ CREATE TABLE reading (
     received_at TEXT NOT NULL,
     verdict     TEXT NOT NULL CHECK (verdict IN ('stored', 'quarantined')),
     result_id   INTEGER REFERENCES result (id),
+    size        INTEGER NOT NULL DEFAULT 0,
+    message     INTEGER,
+    position    INTEGER,
+    content     TEXT,
+    record      TEXT,
     UNIQUE (journal, number, sha256)
 );
-CREATE INDEX reading_result ON reading (result_id);
+CREATE INDEX reading_result ON reading (result_id, journal, message) WHERE result_id IS NOT NULL;
+
+-- What came on a topic that names no reading; nobody can be told.
+CREATE TABLE stray (
+    id          INTEGER PRIMARY KEY,
+    topic       TEXT NOT NULL,
+    sha256      TEXT NOT NULL,
+    payload     BLOB NOT NULL,
+    size        INTEGER NOT NULL,
+    received_at TEXT NOT NULL,
+    UNIQUE (topic, sha256)
+);
 
 -- Every reading up to and including number is in the store.
 CREATE TABLE high_water (
@@ -165,13 +193,16 @@ CREATE TABLE version (
     zone          TEXT NOT NULL,
     recorded_at   TEXT NOT NULL,
     why           TEXT NOT NULL,
+    reading_id    INTEGER REFERENCES reading (id),  -- whose content body is
     PRIMARY KEY (result_id, version)
 );
 CREATE INDEX version_patient ON version (patient_id, taken_at);
 
--- What waits for a person. Open while closed_at is null. Either a reading (nothing could be made of it) or a result.
+-- What waits for a person. Open while closed_at is null. About a stray, about a reading of which nothing could be made
+-- (result_id is null), or about a result (reading_id: the reading that brought it up).
 CREATE TABLE quarantine (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         INTEGER PRIMARY KEY,
+    stray_id   INTEGER REFERENCES stray (id),
     reading_id INTEGER REFERENCES reading (id),
     result_id  INTEGER REFERENCES result (id),
     reason     TEXT NOT NULL,
@@ -184,11 +215,12 @@ CREATE TABLE quarantine (
 );
 CREATE INDEX quarantine_open ON quarantine (closed_at, id);
 CREATE INDEX quarantine_result ON quarantine (result_id, closed_at);
+CREATE INDEX quarantine_reading ON quarantine (reading_id);
 
 -- A report: one version of one result to one destination. Its octets and control id are committed before the first
 -- octet leaves and never change; a resend sends these octets.
 CREATE TABLE report (
-    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              INTEGER PRIMARY KEY,
     result_id       INTEGER NOT NULL,
     version         INTEGER NOT NULL,
     destination_id  TEXT NOT NULL REFERENCES destination (id),
@@ -206,7 +238,7 @@ CREATE INDEX report_waiting ON report (state, destination_id, id);
 
 -- One sending of a report. Committed before the first octet; outcome null = it may or may not have arrived.
 CREATE TABLE attempt (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         INTEGER PRIMARY KEY,
     report_id  INTEGER NOT NULL REFERENCES report (id),
     started_at TEXT NOT NULL,
     ended_at   TEXT,
@@ -216,7 +248,7 @@ CREATE INDEX attempt_report ON attempt (report_id);
 
 -- What the far end said. Levels: sent < accepted < delivered < seen.
 CREATE TABLE evidence (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         INTEGER PRIMARY KEY,
     report_id  INTEGER NOT NULL REFERENCES report (id),
     attempt_id INTEGER REFERENCES attempt (id),
     level      TEXT NOT NULL CHECK (level IN ('sent', 'accepted', 'delivered', 'seen')),

@@ -1,0 +1,235 @@
+"""From the broker into the store: commit first, then acknowledge, then send receipts.
+
+The network thread only hands over what came. One worker takes batches, commits each in one transaction,
+acknowledges it to the broker in the order of arrival, and tells the hubs. While the store cannot commit, nothing is
+acknowledged: the broker and the hubs keep what they have.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+from pydantic import ValidationError
+
+from gateway.clock import Clock
+from gateway.mqtt.connection import Arrival, Connection
+from gateway.mqtt.topics import READINGS, STATUSES, parse_status
+from gateway.server.configuration import ServerConfiguration
+from gateway.server.ingest import CommitError, Message, Taken, ingest, raised_at
+from gateway.server.outbox import Outbox
+from gateway.store import epochs, readings
+from gateway.store.opening import open_store
+from gateway.wire.receipt import HubStatus, Receipt
+
+__all__ = ["Consumer"]
+
+MOST_WAITING_OCTETS = 64 * 1024 * 1024
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
+REPORT_EVERY_S = 60.0
+
+_log = logging.getLogger("gateway.server")
+
+
+class _Wake:
+    """Nothing came, but there is something to do."""
+
+
+Item = Arrival | _Wake
+
+
+class Consumer:
+    """Takes in what hubs publish, for as long as it runs."""
+
+    def __init__(
+        self,
+        configuration: ServerConfiguration,
+        clock: Clock,
+        *,
+        on_committed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; nothing is opened or sent before `start`.
+
+        Args:
+            configuration: the whole server.toml.
+            clock: the server's *now*.
+            on_committed: called after each commit that added something, in the worker's thread.
+        """
+        self._configuration = configuration
+        self._clock = clock
+        self._on_committed = on_committed
+        ahead = min(65_535, 2 * configuration.ingest.batch)  # one batch being committed, the next on its way
+        self._connection = Connection(
+            configuration.mqtt,
+            f"inr-server-{configuration.server.name}",
+            on_arrival=self._arrived,
+            on_connected=self._connected,
+            on_disconnected=lambda: None,
+            on_published=lambda _number: self._wake(),
+            receive_maximum=ahead,
+        )
+        self._handed_over: queue.Queue[Item] = queue.Queue(maxsize=2 * ahead)
+        self._waiting_octets = 0
+        self._octets_lock = threading.Lock()
+        self._announce_all = threading.Event()
+        self._blocked = threading.Event()
+        self._stopping = threading.Event()
+        self._worker = threading.Thread(target=self._work, name="ingest", daemon=True)
+        self.failed: BaseException | None = None
+        """What ended the worker, if anything did."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._worker.start()
+        self._connection.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Finish the batch at hand, acknowledge it, and disconnect. The broker keeps the session."""
+        self._stopping.set()
+        self._wake(always=True)
+        self._worker.join(timeout_s)
+        self._connection.stop()
+
+    # ---------------------------------------------------------------- network thread
+
+    def _connected(self) -> None:
+        self._connection.subscribe(READINGS, share=self._configuration.server.name)
+        self._connection.subscribe(STATUSES)
+        self._announce_all.set()
+        self._wake(always=True)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        size = len(arrival.payload)
+        with self._octets_lock:
+            fits = self._waiting_octets + size <= MOST_WAITING_OCTETS
+            if fits:
+                self._waiting_octets += size
+        try:
+            if not fits:
+                raise queue.Full
+            self._handed_over.put_nowait(arrival)
+        except (
+            queue.Full
+        ):  # only a broker that keeps no window: its message stays unacknowledged, the hub repeats it
+            if fits:
+                self._forget_octets(size)
+            _log.warning("more arrives than can be kept; left unacknowledged, the hub will publish it again")
+
+    def _wake(self, always: bool = False) -> None:
+        if always or self._blocked.is_set():
+            with suppress(queue.Full):  # the worker has enough to do, and looks at everything after each batch
+                self._handed_over.put_nowait(_Wake())
+
+    def _forget_octets(self, size: int) -> None:
+        with self._octets_lock:
+            self._waiting_octets -= size
+
+    # ---------------------------------------------------------------- worker
+
+    def _work(self) -> None:
+        try:
+            server = self._configuration.server
+            with closing(open_store(server.store, server.role)) as database:
+                outbox = Outbox(
+                    lambda topic, payload, retain: self._connection.publish(topic, payload, retain=retain),
+                    epochs.current(database).id,
+                    lambda hub: readings.marks(database, hub),
+                )
+                self._serve(database, outbox)
+        except BaseException as error:
+            self.failed = error
+            _log.exception("the server stops taking in readings")
+
+    def _serve(self, database: sqlite3.Connection, outbox: Outbox) -> None:
+        tally: Counter[str] = Counter()
+        report_at_s = time.monotonic() + REPORT_EVERY_S
+        while not self._stopping.is_set():
+            batch = self._gather()
+            if batch and not self._take_in(database, batch, outbox, tally):
+                return
+            if self._announce_all.is_set():
+                self._announce_all.clear()
+                for hub in readings.hubs(database):
+                    outbox.announce(hub)
+            self._blocked.set()  # before flushing: room that comes up while we flush must wake us
+            if outbox.flush():
+                self._blocked.clear()
+            if tally and time.monotonic() >= report_at_s:
+                _log.info("taken in: %s", ", ".join(f"{count} {what}" for what, count in sorted(tally.items())))
+                tally.clear()
+                report_at_s = time.monotonic() + REPORT_EVERY_S
+
+    def _gather(self) -> list[Arrival]:
+        """The next batch: what is there, and what comes within the configured wait."""
+        settings = self._configuration.ingest
+        batch: list[Arrival] = []
+        item: Item | None = self._next(1.0)
+        until_s = time.monotonic() + settings.wait_ms / 1000
+        while isinstance(item, Arrival):
+            batch.append(item)
+            self._forget_octets(len(item.payload))
+            if len(batch) >= settings.batch:
+                break
+            item = self._next(until_s - time.monotonic())
+        return batch
+
+    def _next(self, wait_s: float) -> Item | None:
+        try:
+            return self._handed_over.get(timeout=wait_s) if wait_s > 0 else self._handed_over.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _take_in(
+        self, database: sqlite3.Connection, batch: list[Arrival], outbox: Outbox, tally: Counter[str]
+    ) -> bool:
+        """Commit, acknowledge, and put the receipts out. False when the server stops before it could commit."""
+        statuses = [(hub, arrival) for arrival in batch if (hub := parse_status(arrival.topic)) is not None]
+        messages = [Message(each.topic, each.payload) for each in batch if parse_status(each.topic) is None]
+        taken = self._committed(database, messages)
+        if taken is None:
+            return False
+        for arrival in batch:
+            self._connection.acknowledge(arrival.token)
+        if not all(each.repeat for each in taken):
+            self._on_committed()
+        for each in taken:
+            tally["repeats" if each.repeat else each.verdict.value] += 1
+            if each.name is not None:
+                receipt = Receipt(
+                    journal=each.name.journal, number=each.name.number, sha256=each.sha256, verdict=each.verdict
+                )
+                outbox.receipt(each.name.hub, receipt)
+        for hub, arrival in statuses:
+            if _is_birth(hub, arrival.payload):
+                outbox.announce(hub)
+        return True
+
+    def _committed(self, database: sqlite3.Connection, messages: list[Message]) -> list[Taken] | None:
+        delay_s = FIRST_DELAY_S
+        while messages:
+            try:
+                return ingest(database, messages, self._clock.now(), self._configuration.safety)
+            except CommitError as error:
+                why = str(error)
+            except Exception as error:  # whatever it is: acknowledge nothing, and do not die of it
+                why = f"{type(error).__name__} at {raised_at(error)}"  # its text may hold a patient's values
+            _log.error("cannot commit (%s); nothing is acknowledged; trying again in %.1f s", why, delay_s)
+            if self._stopping.wait(delay_s):
+                return None
+            delay_s = min(2 * delay_s, LONGEST_DELAY_S)
+        return []
+
+
+def _is_birth(hub: str, payload: bytes) -> bool:
+    try:
+        return HubStatus.model_validate_json(payload).online
+    except ValidationError:
+        if payload:
+            _log.warning("hub %s: its status cannot be read; is it of another version?", hub)
+        return False

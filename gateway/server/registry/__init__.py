@@ -1,0 +1,1 @@
+"""Importing the registry: who is treated by whom, with which meter, through which hub."""
