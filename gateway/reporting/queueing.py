@@ -1,0 +1,114 @@
+"""Making reports: which versions lack one, and the octets that will be sent, committed before anything leaves."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Collection
+from typing import NamedTuple
+
+from gateway.clock import Clock
+from gateway.reporting.channels import channel
+from gateway.reporting.configuration import Delivery
+from gateway.reporting.reportable import UnreportableError, assemble
+from gateway.store import reports
+from gateway.store.opening import Role
+
+__all__ = ["Found", "Search", "queue_reports"]
+
+logger = logging.getLogger(__name__)
+
+STEP = 2000
+"""Results gone through at once when all are searched."""
+
+
+def queue_reports(
+    database: sqlite3.Connection, role: Role, results: Collection[int], settings: Delivery, clock: Clock
+) -> set[str]:
+    """Make the reports that these results lack; to be called inside a transaction.
+
+    A version of which no report can be made goes to the quarantine with the reason, and stalls nothing.
+
+    Returns:
+        The destinations that got something to send.
+    """
+    destinations: set[str] = set()
+    for wanted in reports.wanted(database, role, results):
+        now = clock.now()
+        try:
+            processing_id = "T" if role == "rig" else settings.processing_id
+            report = assemble(wanted, settings.supplier, processing_id, now)
+            octets = channel(wanted.channel).render(report)
+        except Exception as error:  # whatever is wrong with one must not stall the others
+            name = f"result {wanted.result_id}, version {wanted.version}"
+            logger.warning("%s: no report can be made (%s); it waits in the quarantine", name, type(error).__name__)
+            why = str(error) if isinstance(error, UnreportableError) else type(error).__name__
+            reports.hold(database, wanted, why, now)
+        else:
+            reports.insert(database, wanted, report.control_id, octets, now)
+            destinations.add(wanted.destination_id)
+    return destinations
+
+
+class Found(NamedTuple):
+    """What one look gave.
+
+    Attributes:
+        results: lack a report.
+        decided: a person decided something since the last look, so whatever waits is worth trying.
+    """
+
+    results: list[int]
+    decided: bool
+
+
+class Search:
+    """Finds the results that lack a report, at next to no cost while nobody changes the store.
+
+    New versions are found at once, by the order in which they were inserted. Everything else that makes a report
+    due (a quarantine released, a treatment or a destination registered) is found by going through all results in
+    steps, once more after every change.
+    """
+
+    def __init__(self, role: Role) -> None:
+        """Args: role: of the store."""
+        self._role = role
+        self._change: int | None = None
+        self._version: int | None = None
+        self._decided: tuple[bool, int] | None = None
+        self._next: int | None = 1  # result with which the next step begins; None: all have been gone through
+        self._once_more = False
+
+    def begin_again(self) -> None:
+        """What was found could not be queued: go through everything again."""
+        self._next = 1
+
+    def look(self, database: sqlite3.Connection) -> Found:
+        """Look once. Nothing is ever found while the store may not deliver."""
+        change = reports.changed_by_others(database)
+        if change == self._change and self._next is None:
+            return Found([], decided=False)
+        if change != self._change:
+            self._change = change
+            self._once_more = self._next is not None
+            self._next = self._next or 1
+        marks = reports.marks(database)
+        decided = self._decided != (marks.may_deliver, marks.last_decision)
+        self._decided = (marks.may_deliver, marks.last_decision)
+        if not marks.may_deliver:
+            return Found([], decided)
+        seen, self._version = self._version, marks.last_version
+        found = [] if seen in (None, marks.last_version) else reports.lacking(database, self._role, above=seen)
+        return Found(found or self._step(database), decided)
+
+    def _step(self, database: sqlite3.Connection) -> list[int]:
+        if self._next is None:
+            return []
+        first, last = self._next, self._next + STEP - 1
+        found = reports.lacking(database, self._role, results=(first, last))
+        if last < reports.last_result(database):
+            self._next = last + 1
+        else:
+            self._next = 1 if self._once_more else None
+            self._once_more = False
+        return found
