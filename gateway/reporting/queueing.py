@@ -63,21 +63,19 @@ class Found(NamedTuple):
 
 
 class Search:
-    """Finds the results that lack a report, at next to no cost while nobody changes the store.
+    """Finds the results that lack a report, at next to no cost while nothing changes.
 
     New versions are found at once, by the order in which they were inserted. Everything else that makes a report
-    due (a quarantine released, a treatment or a destination registered) is found by going through all results in
-    steps, once more after every change.
+    due (a quarantine released, a treatment or a destination registered, a store reconciled) is the decision of a
+    named person: after each one all results are gone through in steps, as they are when the search begins.
     """
 
     def __init__(self, role: Role) -> None:
         """Args: role: of the store."""
         self._role = role
         self._change: int | None = None
-        self._version: int | None = None
-        self._decided: tuple[bool, int] | None = None
-        self._next: int | None = 1  # result with which the next step begins; None: all have been gone through
-        self._once_more = False
+        self._marks: reports.Marks | None = None
+        self._next: int | None = None  # result with which the next step begins; None: all have been gone through
 
     def begin_again(self) -> None:
         """What was found could not be queued: go through everything again."""
@@ -88,17 +86,17 @@ class Search:
         change = reports.changed_by_others(database)
         if change == self._change and self._next is None:
             return Found([], decided=False)
-        if change != self._change:
-            self._change = change
-            self._once_more = self._next is not None
-            self._next = self._next or 1
-        marks = reports.marks(database)
-        decided = self._decided != (marks.may_deliver, marks.last_decision)
-        self._decided = (marks.may_deliver, marks.last_decision)
-        if not marks.may_deliver:
+        self._change = change
+        seen, self._marks = self._marks, reports.marks(database)
+        decided = seen is None or seen[:2] != self._marks[:2]
+        if decided:
+            self._next = 1
+        if not self._marks.may_deliver:
+            self._next = None
             return Found([], decided)
-        seen, self._version = self._version, marks.last_version
-        found = [] if seen in (None, marks.last_version) else reports.lacking(database, self._role, above=seen)
+        if seen is None or seen.last_version == self._marks.last_version:
+            return Found(self._step(database), decided)
+        found = reports.lacking(database, self._role, above=seen.last_version)
         return Found(found or self._step(database), decided)
 
     def _step(self, database: sqlite3.Connection) -> list[int]:
@@ -106,9 +104,5 @@ class Search:
             return []
         first, last = self._next, self._next + STEP - 1
         found = reports.lacking(database, self._role, results=(first, last))
-        if last < reports.last_result(database):
-            self._next = last + 1
-        else:
-            self._next = 1 if self._once_more else None
-            self._once_more = False
+        self._next = last + 1 if last < reports.last_result(database) else None
         return found

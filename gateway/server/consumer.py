@@ -8,13 +8,12 @@ acknowledged: the broker and the hubs keep what they have.
 from __future__ import annotations
 
 import logging
-import queue
 import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 
 from pydantic import ValidationError
 
@@ -22,6 +21,7 @@ from gateway.clock import Clock
 from gateway.mqtt.connection import Arrival, Connection
 from gateway.mqtt.topics import READINGS, STATUSES, parse_status
 from gateway.server.configuration import ServerConfiguration
+from gateway.server.handover import Handover
 from gateway.server.ingest import CommitError, Message, Taken, ingest, raised_at
 from gateway.server.outbox import Outbox
 from gateway.store import epochs, readings
@@ -30,18 +30,13 @@ from gateway.wire.receipt import HubStatus, Receipt
 
 __all__ = ["Consumer"]
 
-MOST_WAITING_OCTETS = 64 * 1024 * 1024
+MOST_WAITING, MOST_WAITING_OCTETS = 10_000, 32 * 1024 * 1024
+PATIENCE_S = 1.0
+"""So long the network thread waits for room; longer means that the store cannot commit."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
 REPORT_EVERY_S = 60.0
 
 _log = logging.getLogger("gateway.server")
-
-
-class _Wake:
-    """Nothing came, but there is something to do."""
-
-
-Item = Arrival | _Wake
 
 
 class Consumer:
@@ -71,12 +66,11 @@ class Consumer:
             on_arrival=self._arrived,
             on_connected=self._connected,
             on_disconnected=lambda: None,
-            on_published=lambda _number: self._wake(),
+            on_published=self._published,
             receive_maximum=ahead,
         )
-        self._handed_over: queue.Queue[Item] = queue.Queue(maxsize=2 * ahead)
-        self._waiting_octets = 0
-        self._octets_lock = threading.Lock()
+        self._handover = Handover(MOST_WAITING, MOST_WAITING_OCTETS)
+        self._overrun = threading.Event()
         self._announce_all = threading.Event()
         self._blocked = threading.Event()
         self._stopping = threading.Event()
@@ -92,7 +86,9 @@ class Consumer:
     def stop(self, timeout_s: float = 10.0) -> None:
         """Finish the batch at hand, acknowledge it, and disconnect. The broker keeps the session."""
         self._stopping.set()
-        self._wake(always=True)
+        with self._room:
+            self._room.notify()
+        self._handover.wake()
         self._worker.join(timeout_s)
         self._connection.stop()
 
@@ -101,34 +97,19 @@ class Consumer:
     def _connected(self) -> None:
         self._connection.subscribe(READINGS, share=self._configuration.server.name)
         self._connection.subscribe(STATUSES)
+        self._overrun.clear()  # a new connection brings again whatever was not acknowledged on the last one
         self._announce_all.set()
-        self._wake(always=True)
+        self._handover.wake()
 
     def _arrived(self, arrival: Arrival) -> None:
-        size = len(arrival.payload)
-        with self._octets_lock:
-            fits = self._waiting_octets + size <= MOST_WAITING_OCTETS
-            if fits:
-                self._waiting_octets += size
-        try:
-            if not fits:
-                raise queue.Full
-            self._handed_over.put_nowait(arrival)
-        except (
-            queue.Full
-        ):  # only a broker that keeps no window: its message stays unacknowledged, the hub repeats it
-            if fits:
-                self._forget_octets(size)
-            _log.warning("more arrives than can be kept; left unacknowledged, the hub will publish it again")
+        if self._overrun.is_set() or self._handover.put(arrival, PATIENCE_S):
+            return
+        self._overrun.set()
+        _log.warning("more arrives than can be committed; the rest is left to the broker and taken up again later")
 
-    def _wake(self, always: bool = False) -> None:
-        if always or self._blocked.is_set():
-            with suppress(queue.Full):  # the worker has enough to do, and looks at everything after each batch
-                self._handed_over.put_nowait(_Wake())
-
-    def _forget_octets(self, size: int) -> None:
-        with self._octets_lock:
-            self._waiting_octets -= size
+    def _published(self, _number: int) -> None:
+        if self._blocked.is_set():
+            self._handover.wake()
 
     # ---------------------------------------------------------------- worker
 
@@ -148,11 +129,14 @@ class Consumer:
 
     def _serve(self, database: sqlite3.Connection, outbox: Outbox) -> None:
         tally: Counter[str] = Counter()
+        settings = self._configuration.ingest
         report_at_s = time.monotonic() + REPORT_EVERY_S
         while not self._stopping.is_set():
-            batch = self._gather()
+            batch = self._handover.take(settings.batch, 1.0, settings.wait_ms / 1000)
             if batch and not self._take_in(database, batch, outbox, tally):
                 return
+            if self._overrun.is_set() and self._handover.empty:
+                self._connection.renew()
             if self._announce_all.is_set():
                 self._announce_all.clear()
                 for hub in readings.hubs(database):
@@ -164,26 +148,6 @@ class Consumer:
                 _log.info("taken in: %s", ", ".join(f"{count} {what}" for what, count in sorted(tally.items())))
                 tally.clear()
                 report_at_s = time.monotonic() + REPORT_EVERY_S
-
-    def _gather(self) -> list[Arrival]:
-        """The next batch: what is there, and what comes within the configured wait."""
-        settings = self._configuration.ingest
-        batch: list[Arrival] = []
-        item: Item | None = self._next(1.0)
-        until_s = time.monotonic() + settings.wait_ms / 1000
-        while isinstance(item, Arrival):
-            batch.append(item)
-            self._forget_octets(len(item.payload))
-            if len(batch) >= settings.batch:
-                break
-            item = self._next(until_s - time.monotonic())
-        return batch
-
-    def _next(self, wait_s: float) -> Item | None:
-        try:
-            return self._handed_over.get(timeout=wait_s) if wait_s > 0 else self._handed_over.get_nowait()
-        except queue.Empty:
-            return None
 
     def _take_in(
         self, database: sqlite3.Connection, batch: list[Arrival], outbox: Outbox, tally: Counter[str]
