@@ -39,12 +39,20 @@ __all__ = [
 
 DRIVERS = "inr_gateway.drivers"
 DECODERS = "inr_gateway.decoders"
-Decoder = Callable[[bytes], Iterator[dict[str, Any]]]
-"""Octets in, one JSON-ready mapping for each message out."""
+Decoder = Callable[..., Iterator[dict[str, Any]]]
+"""Octets in, one JSON-ready mapping for each message out. Some take more by keyword: see `inr-gateway decode`."""
 
 _BUILT_IN = {
-    DRIVERS: {"astm": "drivers.meters.astm:AstmDriver"},
-    DECODERS: {"astm": "drivers.protocols.astm.dump:messages"},
+    DRIVERS: {
+        "astm": "drivers.meters.astm:AstmDriver",
+        "ieee11073": "drivers.meters.ieee11073:Ieee11073Driver",
+        "poct1a": "drivers.meters.poct1a:Poct1aDriver",
+    },
+    DECODERS: {
+        "astm": "drivers.protocols.astm.dump:messages",
+        "ieee11073": "drivers.protocols.ieee11073.dump:messages",
+        "poct1a": "drivers.protocols.poct1a.dump:messages",
+    },
 }
 
 

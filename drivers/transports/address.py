@@ -4,6 +4,7 @@
 ``usb:VID:PID[:SERIAL]``   serial port of a USB device, wherever it is plugged in (hexadecimal ids)
 ``/dev/serial/by-id/...``  a device path that stays the same; ttyUSB0 and ttyACM0 are refused, they do not
 ``rfc2217://host:port``    any URL that pyserial knows; also ``socket://``, ``loop://``, ``spy://``
+``phdc:``                  USB Personal Healthcare Device, or ``phdc:VID:PID[:SERIAL]`` for a certain one
 ``tcp://host:port``        dial a meter
 ``tcp-listen://host:port`` wait for meters; without host on 127.0.0.1, with port 0 on any free one
 ``replay:PATH``            a capture instead of a meter
@@ -40,6 +41,11 @@ def open_transport(address: str, **parameters: Any) -> Transport:
         from drivers.transports.replay import ReplayTransport
 
         return ReplayTransport(Path(rest))
+    if scheme == "phdc" and colon:
+        from drivers.transports.phdc import open_phdc
+
+        wanted = {name: value for name, value in parameters.items() if name == "specializations"}
+        return open_phdc(address, **wanted)
     if scheme == "tcp" and colon:
         from drivers.transports.tcp import TIMEOUTS, dial
 
@@ -47,7 +53,7 @@ def open_transport(address: str, **parameters: Any) -> Transport:
     if address.startswith("/") or scheme == "usb" or "://" in address:
         from drivers.transports.serial_port import SerialTransport
 
-        known = {name: value for name, value in parameters.items() if name not in _TCP_ONLY}
+        known = {name: value for name, value in parameters.items() if name not in _NOT_SERIAL}
         return SerialTransport(address, **known)
     raise TransportError(
         f"{address!r} is no address of a port; write one like usb:0403:6001:SERIAL, /dev/serial/by-id/..., "
@@ -81,4 +87,4 @@ def listen(address: str, **parameters: Any) -> Listener:
 
 
 _MISCONFIGURED = TransportReason.MISCONFIGURED
-_TCP_ONLY = ("connect_timeout_s", "idle_timeout_s")
+_NOT_SERIAL = ("connect_timeout_s", "idle_timeout_s", "specializations")

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also decode to results with this profile (a file, or a shipped one's name)",
     )
     parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="ieee11073: octets of the configuration report by which scan reports are resolved",
+    )
+    parser.add_argument(
         "file", metavar="FILE", help="captured octets, a capture file of the hub, or - for standard input"
     )
     parser.epilog = (
@@ -49,6 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
         octets = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
         driver = _driver(arguments.protocol, arguments.profile) if arguments.profile else None
         decode = registry.decoder(arguments.protocol)
+        if arguments.config is not None:
+            decode = partial(
+                decode, configuration=_octets(arguments.config.read_bytes(), hexadecimal=arguments.hex)
+            )
     except OSError as error:
         print(f"inr-gateway decode: {error.filename or name}: {error.strerror}", file=sys.stderr)
         return 1
@@ -56,8 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"inr-gateway decode: {error}", file=sys.stderr)
         return 1
     try:
-        if arguments.hex:
-            octets = _from_hex(octets)
+        octets = _octets(octets, hexadecimal=arguments.hex)
         captured = registry.captured_octets(octets)
         for message in decode(octets if captured is None else captured):
             if driver is not None:
@@ -70,6 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"inr-gateway decode: {name}: offset {error.offset or 0}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _octets(content: bytes, *, hexadecimal: bool) -> bytes:
+    return _from_hex(content) if hexadecimal else content
 
 
 class _NotHexError(Exception):

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from simulators.astm.instrument import Instrument as AstmInstrument
+    from simulators.ieee11073.instrument import Instrument as Agent
+    from simulators.ledger import Ledger
     from simulators.mounts.link import Mount
+    from simulators.poct1a.faults import Fault
+    from simulators.poct1a.instrument import Instrument as Poct1aInstrument
     from simulators.scenario import Scenario
 
 __all__ = ["add_arguments", "run"]
@@ -28,6 +33,26 @@ examples:
   inr-gateway simulate astm --connect 127.0.0.1:4321 --scenario meter.toml --ledger meter.jsonl --until-delivered
 
 'pydoc simulators.scenario' shows what a scenario file holds, faults among it.
+"""
+_POCT1A = """\
+A home INR meter with a memory of tests that speaks POCT1-A2 documents, like a Coag-Sense PT2 or a CoaguChek XS Plus
+as far as these are publicly known. It dials its host and offers what was not yet accepted, until told to stop.
+
+--fault KIND:NAME=VALUE,..., any number of times; documents and octets are counted from 1 as they leave:
+  cut:octet=N,seconds=S       unplug:document=N,seconds=S   drop:document=N        duplicate:document=N
+  delay:document=N,seconds=S  split:document=N,size=N       wrong_xml:document=N   garbage:document=N,octets=HEX
+
+example:
+  inr-gateway simulate poct1a --connect 127.0.0.1:5050 --dialect pt2 --ledger pt2.jsonl --until-delivered
+"""
+_IEEE11073 = """\
+A home INR meter that speaks IEEE 11073-20601 with the INR specialization (10418), as far as that is publicly known.
+It waits for a manager or dials one (--connect 127.0.0.1:6024) and offers its memory at every association.
+
+'pydoc simulators.ieee11073.scenario' shows what its scenario file holds: transfer by PM-store or reports, faults.
+
+example:
+  inr-gateway simulate ieee11073 --connect 127.0.0.1:6024 --five-weeks 2026-03-14 --until-delivered
 """
 _PROVIDER = """\
 A treating provider's system. It takes HL7 v2 messages over MLLP, has each on disk (--ledger) before it answers, and
@@ -54,28 +79,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     astm = what.add_parser(
         "astm", help="a home INR meter that speaks ASTM", description=_ASTM, formatter_class=plain
     )
-    where = astm.add_mutually_exclusive_group(required=True)
-    where.add_argument("--pty", metavar="LINK", type=Path, help="be a serial port; LINK is made to point to it")
-    where.add_argument(
-        "--listen", metavar="HOST:PORT", type=_address, help="wait for the host; port 0 takes a free one"
-    )
-    where.add_argument("--connect", metavar="HOST:PORT", type=_address, help="dial the host")
-    which = astm.add_mutually_exclusive_group()
-    which.add_argument(
-        "--scenario", metavar="FILE", type=Path, help="meter, clock, memory, dialect, faults as TOML/JSON"
-    )
-    which.add_argument(
-        "--five-weeks",
-        metavar="TODAY",
-        type=_day,
-        help="a patient's last five weeks up to a day (YYYY-MM-DD); the default, up to yesterday",
-    )
-    astm.add_argument("--ledger", metavar="FILE", type=Path, help="remember here what was received (JSON lines)")
-    astm.add_argument("--until-delivered", action="store_true", help="end when the whole memory was received")
+    _meter_arguments(astm)
     astm.add_argument("--gap", metavar="SECONDS", type=_number, help="pause between two messages")
     astm.add_argument(
         "--scale", metavar="FACTOR", type=_factor, help="shorten (0.1) or lengthen the timers of E1381 on top"
     )
+
+    poct1a = what.add_parser(
+        "poct1a", help="a home INR meter that speaks POCT1-A2", description=_POCT1A, formatter_class=plain
+    )
+    _meter_arguments(poct1a)
+    poct1a.add_argument(
+        "--dialect",
+        choices=("pt2", "coaguchek"),
+        default="pt2",
+        help="which meter it is like (default: %(default)s)",
+    )
+    poct1a.add_argument("--fault", metavar="FAULT", type=_fault, action="append", default=[], help="see above")
+
+    agent = what.add_parser(
+        "ieee11073",
+        help="a home INR meter that speaks IEEE 11073-20601 over TCP",
+        description=_IEEE11073,
+        formatter_class=plain,
+    )
+    _meter_arguments(agent)
 
     provider = what.add_parser(
         "provider",
@@ -89,6 +117,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     provider.add_argument("--misbehave", metavar="WHICH=HOW", action="append", default=[], help="see above")
 
 
+def _meter_arguments(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--pty", metavar="LINK", type=Path, help="be a serial port; LINK is made to point to it")
+    where.add_argument(
+        "--listen", metavar="HOST:PORT", type=_address, help="wait for the host; port 0 takes a free one"
+    )
+    where.add_argument("--connect", metavar="HOST:PORT", type=_address, help="dial the host")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--scenario", metavar="FILE", type=Path, help="meter, clock, memory, dialect, faults as TOML/JSON"
+    )
+    which.add_argument(
+        "--five-weeks",
+        metavar="TODAY",
+        type=_day,
+        help="a patient's last five weeks up to a day (YYYY-MM-DD); the default, up to yesterday",
+    )
+    parser.add_argument("--ledger", metavar="FILE", type=Path, help="remember here what was received (JSON lines)")
+    parser.add_argument("--until-delivered", action="store_true", help="end when the whole memory was received")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the simulator until it is done or gets SIGTERM: 0 done or told to stop, 1 failed, 2 not understood.
 
@@ -98,7 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
     from simulators.scenario import ScenarioError
 
     try:
-        return _instrument(arguments) if arguments.simulated == "astm" else _provider(arguments)
+        return _provider(arguments) if arguments.simulated == "provider" else _instrument(arguments)
     except ScenarioError as error:
         print(error, file=sys.stderr)
         return 2
@@ -110,22 +159,24 @@ def run(arguments: argparse.Namespace) -> int:
 def _instrument(arguments: argparse.Namespace) -> int:
     from threading import Event
 
-    from simulators.astm.instrument import Instrument
     from simulators.ledger import Ledger
 
-    scenario = _scenario(arguments)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     ledger = Ledger(arguments.ledger)
     try:
-        instrument = Instrument(scenario, ledger)
+        instrument = _meter(arguments, ledger)
+    except BaseException:
+        ledger.close()
+        raise
+    try:
         mount = _mount(arguments)
         _say(
             {
-                "ready": "astm",
+                "ready": arguments.simulated,
                 **mount.plug_in(),
-                "serial": scenario.meter.serial,
+                "serial": instrument.meter.identity.serial,
                 "tests": len(instrument.meter.memory),
             }
         )
@@ -135,8 +186,41 @@ def _instrument(arguments: argparse.Namespace) -> int:
         return 1
     finally:
         ledger.close()
-    _say({"ended": "astm", "delivered": len(instrument.delivered), "unsent": len(instrument.unsent)})
+    _say({"ended": arguments.simulated, "delivered": len(instrument.delivered), "unsent": len(instrument.unsent)})
     return 1 if arguments.until_delivered and instrument.unsent else 0
+
+
+def _meter(arguments: argparse.Namespace, ledger: Ledger) -> AstmInstrument | Poct1aInstrument | Agent:
+    if arguments.simulated == "ieee11073":
+        return _agent(arguments, ledger)
+    if arguments.simulated == "astm":
+        from simulators.astm.instrument import Instrument
+
+        return Instrument(_scenario(arguments), ledger)
+    from simulators.poct1a.dialect import DIALECTS
+    from simulators.poct1a.instrument import Instrument as Device
+
+    return Device(_scenario(arguments), DIALECTS[arguments.dialect], ledger, arguments.fault)
+
+
+def _agent(arguments: argparse.Namespace, ledger: Ledger) -> Agent:
+    from simulators.ieee11073.instrument import Instrument
+    from simulators.ieee11073.scenario import Ieee11073Scenario, load
+
+    if arguments.scenario:
+        return Instrument(load(arguments.scenario), ledger)
+    weeks = _scenario(arguments)
+    scenario = Ieee11073Scenario(starts=weeks.starts, meter=weeks.meter, clock=weeks.clock, memory=weeks.memory)
+    return Instrument(scenario, ledger)
+
+
+def _fault(text: str) -> Fault:
+    from simulators.poct1a.faults import Fault
+
+    try:
+        return Fault.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _scenario(arguments: argparse.Namespace) -> Scenario:
@@ -149,6 +233,8 @@ def _scenario(arguments: argparse.Namespace) -> Scenario:
     else:
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         scenario = five_weeks(yesterday).model_copy(update={"starts": None})
+    if arguments.simulated != "astm":
+        return scenario
     timers = scenario.timers
     if arguments.scale:
         timers = timers.model_copy(update={"scale": timers.scale * arguments.scale})

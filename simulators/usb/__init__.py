@@ -1,0 +1,1 @@
+"""USB devices that do not exist: one device object for an in-process pyusb backend and for the kernel."""
