@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway.cli.opened import opened
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -52,29 +54,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List, or have a report sent again; 1 when that is refused, 2 when the configuration cannot be used."""
-    from gateway.configuration import ConfigurationError, load
+    """List, or have a report sent again: 0 done, 1 refused or no store, 2 the configuration cannot be used."""
+    from gateway.configuration import ConfigurationError
     from gateway.database import StoreError
-    from gateway.server.configuration import ServerConfiguration
-    from gateway.store.opening import open_store
     from gateway.store.reports import ResendError
 
     try:
-        configuration = load(arguments.config, ServerConfiguration)
-        database = open_store(configuration.server.store, configuration.server.role)
-    except (ConfigurationError, StoreError) as error:
+        with opened(arguments) as (configuration, database):
+            act = _resend if arguments.action == "resend" else _list
+            act(database, arguments, configuration)
+    except ConfigurationError as error:
         print(f"inr-gateway deliveries: {error}", file=sys.stderr)
         return 2
-    try:
-        if arguments.action == "resend":
-            _resend(database, arguments, configuration)
-        else:
-            _list(database, arguments, configuration.server.role)
-    except ResendError as error:
+    except (ResendError, StoreError) as error:
         print(f"inr-gateway deliveries: {error}", file=sys.stderr)
         return 1
-    finally:
-        database.close()
     return 0
 
 
@@ -89,11 +83,13 @@ def _resend(
     print(f"report {arguments.report} is sent again, with the same octets and control id")
 
 
-def _list(database: sqlite3.Connection, arguments: argparse.Namespace, role: Role) -> None:
+def _list(database: sqlite3.Connection, arguments: argparse.Namespace, configuration: ServerConfiguration) -> None:
+    from gateway.cli.tables import print_table
+    from gateway.clock import utc
     from gateway.store import epochs, report_list
 
-    held = not epochs.may_deliver(database)
-    rows = [_reported(each, held) for each in report_list.listing(database, arguments.patient)]
+    held, role, now = not epochs.may_deliver(database), configuration.server.role, utc(configuration.clock().now())
+    rows = [_reported(each, held, now) for each in report_list.listing(database, arguments.patient)]
     rows += [_unreported(each, held, role) for each in report_list.unqueued(database, arguments.patient)]
     rows = [row for row in rows if arguments.state in (None, row["state"])]
     rows.sort(key=lambda row: (row["taken_at"], row["report"] or 0))
@@ -101,17 +97,13 @@ def _list(database: sqlite3.Connection, arguments: argparse.Namespace, role: Rol
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))
         return
-    lines = [tuple(COLUMNS.values())]
-    lines += [tuple("-" if row[name] in (None, "") else str(row[name]) for name in COLUMNS) for row in rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(COLUMNS))]
-    for line in lines:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    print_table(tuple(COLUMNS.values()), [[row[name] for name in COLUMNS] for row in rows])
 
 
 RESTORED = "the store was restored and nobody has reconciled it yet ('inr-gateway server reconcile')"
 
 
-def _reported(report: Listed, held: bool) -> dict[str, Any]:
+def _reported(report: Listed, held: bool, now: str) -> dict[str, Any]:
     return {
         "report": report.report_id,
         "patient": report.patient_id,
@@ -128,11 +120,11 @@ def _reported(report: Listed, held: bool) -> dict[str, Any]:
         "peer": report.peer,
         "attempts": report.attempts,
         "next_attempt_at": report.next_attempt_at if report.state == "waiting" else "",
-        "why": _why_not_delivered(report, held),
+        "why": _why_not_delivered(report, held, now),
     }
 
 
-def _why_not_delivered(report: Listed, held: bool) -> str:
+def _why_not_delivered(report: Listed, held: bool, now: str) -> str:
     if report.state == "delivered":
         return ""
     if report.state == "refused":
@@ -142,7 +134,8 @@ def _why_not_delivered(report: Listed, held: bool) -> str:
     if report.waits_for_version is not None:
         return f"version {report.waits_for_version} has not been answered yet"
     if report.last_error:
-        return f"{report.last_error}; tried again from {report.next_attempt_at}"
+        again = f"not before {report.next_attempt_at}" if report.next_attempt_at > now else "at growing intervals"
+        return f"{report.last_error}; tried again {again}"
     if report.destination_error:
         return f"behind earlier reports to {report.destination_id}: {report.destination_error}"
     return "about to be sent"
