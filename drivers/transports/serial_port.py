@@ -65,16 +65,15 @@ class SerialTransport(Transport):
         try:
             # timeout 0: reads return what is there; waiting is done by `read`, because changing a port's
             # timeout reconfigures the whole port.
-            self._port: serial.Serial = serial.serial_for_url(
-                device, timeout=0, write_timeout=write_timeout_s, exclusive=True, **parameters
-            )
+            self._port: serial.Serial = serial.serial_for_url(device, timeout=0, exclusive=True, **parameters)
         except (serial.SerialException, OSError) as error:
             raise _refused(address, device, error) from error
         except (ValueError, TypeError) as error:
             raise TransportError(f"{address}: {error}", TransportReason.MISCONFIGURED) from error
         try:
             self._descriptor: int | None = self._port.fileno()
-        except OSError:  # io.UnsupportedOperation
+            self._port.write_timeout = write_timeout_s
+        except OSError:  # io.UnsupportedOperation; such ports have no write timeout either (rfc2217)
             self._descriptor = None
             self._port.timeout = _SLICE_S
         self._closed = False

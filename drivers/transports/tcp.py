@@ -22,6 +22,8 @@ from drivers.transports.base import Listener, Transport
 __all__ = ["TIMEOUTS", "TcpListener", "TcpTransport", "dial"]
 
 TIMEOUTS: Final = ("connect_timeout_s", "write_timeout_s", "idle_timeout_s")
+BACKLOG = 64
+"""Connections that may wait for `TcpListener.accept`; those too many are turned away there, not left waiting."""
 _ADDRESS = re.compile(r"tcp(?:-listen)?://(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:/\[\]]*)):(\d{1,5})/?")
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 60_000))
 
@@ -188,7 +190,7 @@ class TcpListener(Listener):
         host = host or "127.0.0.1"
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._socket = socket.create_server((host, port), family=family, backlog=max_connections)
+            self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError as error:
             raise _cannot_listen(address, error) from error
         self.port: int = self._socket.getsockname()[1]

@@ -303,6 +303,10 @@ class FrameScanner:
                 text += "; if the meter writes 5 for 05, set checksum = 'unpadded' in the profile"
             error = FramingError(text, FramingReason.CHECKSUM, offset=end + 1)
             return Damage(offset, octets, error, ended=True)
+        nul = octets.find(b"\x00")
+        if nul >= 0:  # a break on the line; the checksum cannot see it, and E1394 (5.1) allows it nowhere
+            error = FramingError("the frame holds a NUL octet", FramingReason.UNEXPECTED, offset=nul)
+            return Damage(offset, octets, error, ended=True)
         if octets[1] not in _DIGITS:
             error = FramingError("the frame number is no digit from 0 to 7", FramingReason.UNEXPECTED, offset=1)
             return Damage(offset, octets, error, ended=True)

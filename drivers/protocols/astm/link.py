@@ -1,7 +1,7 @@
 """The receiving end of an E1381 link (LIS01-A), as a sans-IO session.
 
 Clauses are those of E1381; LIS01-A has them as section 8. The gateway only listens, so it never bids for the
-line and gives way in every contention (6.2): an ENQ is always answered with ACK.
+line and gives way in every contention (6.2): it never sends an ENQ, and answers one with ACK.
 
 ============  =====================================  ====================================================
 state         what comes                             what is done
@@ -13,7 +13,7 @@ transfer      the last frame again (6.5.1)           ACK; ignored
 transfer      damaged or unexpected frame (6.5.1)    `Rejected`; NAK
 transfer      EOT (6.4)                              `Finished`; neutral
 transfer      nothing for 30 s (6.5.2)               `Finished` with an error if a message is open; neutral
-transfer      ENQ and silence: it began anew         ACK; the next frame is the first
+transfer      ENQ                                    ignored
 any           other octets                           `Rejected`; no answer
 ============  =====================================  ====================================================
 
@@ -25,8 +25,8 @@ it was damaged. Three rules keep answers and frames in step:
 * A frame ends only where a trailer, the next transmission or a short silence follows its checksum, and an answer
   waits for the line feed in the same way. So a damaged octet that looks like the end of a frame does not draw an
   answer in the middle of it.
-* An ENQ within a transfer is answered only if a long silence follows: it may be an octet that the line doubled or
-  made up, or a damaged one of a frame.
+* An ENQ within a transfer is ignored: it may be an octet that the line doubled or made up, or a damaged one of a
+  frame. A sender that really began anew gets no answer, sends EOT (6.5.2) and is heard.
 * After `reply_within_s` an answer is withheld: the sender's timer (15 s, 6.5.2) may have run out, and what it
   sends next gets an answer of its own.
 """
@@ -42,6 +42,7 @@ from drivers.errors import DeviceError, DeviceReason, FramingError, FramingReaso
 from drivers.protocols.astm.frames import (
     ACK,
     DEFAULT_MAX_FRAME_OCTETS,
+    ENQ,
     NAK,
     Damage,
     Frame,
@@ -54,9 +55,8 @@ from drivers.protocols.astm.progress import Step, resume
 __all__ = ["AstmLink", "LinkSettings"]
 
 NOISE_QUIET_S = 1.0
-BID_QUIET_S = 5.0
-"""A sender that is alive sends its next frame sooner; one that began anew waits 15 s for the answer to its ENQ."""
 _SLICE = 65_536
+_ENQ: Final = bytes([ENQ])
 _ACK: Final = Send(bytes([ACK]))
 _NAK: Final = Send(bytes([NAK]))
 
@@ -102,9 +102,9 @@ class AstmLink(Session):
         self._fresh = True  # a link was established, and no frame came since
         self._pending: Step | None = None
         self._owed: Send | None = None  # an answer that waits for the end of what the sender is sending
-        self._bid = False  # an ENQ came within a transfer
         self._frame_at_s = 0.0  # when the frame arrived that the answer is for
-        self._received_s = 0.0
+        self._received_s = 0.0  # when the last octet arrived
+        self._active_s = 0.0  # when the last octet arrived that was no ENQ
         self._gone = False
 
     def opened(self, now_s: float) -> list[Event]:
@@ -118,6 +118,8 @@ class AstmLink(Session):
         if not octets:
             return events
         self._received_s = now_s
+        if octets.strip(_ENQ) or not self._transfer:
+            self._active_s = now_s
         if self._holding and self._scanner.held_octets > 2 * self._settings.max_frame_octets:
             error = FramingError(
                 "the meter goes on sending without waiting for an answer, faster than its frames are committed",
@@ -161,9 +163,7 @@ class AstmLink(Session):
             return self._quiet_s
         if self._scanner.in_noise:
             return self._received_s + NOISE_QUIET_S
-        if self._bid:
-            return self._received_s + BID_QUIET_S
-        return self._received_s + self._settings.receiver_timeout_s if self._busy else None
+        return self._active_s + self._settings.receiver_timeout_s if self._busy else None
 
     def lost(self, now_s: float) -> list[Event]:  # noqa: ARG002 - the contract's signature
         """The connection is gone."""
@@ -191,13 +191,8 @@ class AstmLink(Session):
         if self._owed is not None and now_s >= self._quiet_s:
             self._pay(events, now_s)
         if self._scanner.in_noise and now_s >= self._received_s + NOISE_QUIET_S:
-            self._bid = False
             self._report(self._scanner.abandon(), events)
-        if self._bid and now_s >= self._received_s + BID_QUIET_S:
-            self._bid = False
-            self._fresh = True
-            events.append(_ACK)
-        if self._busy and now_s >= self._received_s + self._settings.receiver_timeout_s:
+        if self._busy and now_s >= self._active_s + self._settings.receiver_timeout_s:
             self._report(self._scanner.abandon(), events)
             self._finish(events, f"the meter sent nothing for {self._settings.receiver_timeout_s:g} s")
 
@@ -223,20 +218,23 @@ class AstmLink(Session):
     def _handle(self, token: Token, events: list[Event], now_s: float) -> None:
         if isinstance(token, Damage):
             self._handle_damage(token, events, now_s)
-            return
-        if token is Mark.TRAILER or self._owed is _ACK:
+        elif token is Mark.TRAILER:
             self._pay(events, now_s)
-        if token is Mark.TRAILER:
-            return
-        self._owed = None  # a refusal is void when the sender went on without it
-        self._bid = token is Mark.ENQ and self._transfer
-        if isinstance(token, Frame):
-            self._handle_frame(token, events)
-        elif token is Mark.ENQ and not self._transfer:
+        elif token is not Mark.ENQ or not self._transfer:
+            if self._owed is _ACK:
+                self._pay(events, now_s)
+            self._owed = None  # a refusal is void when the sender went on without it
+            if isinstance(token, Frame):
+                self._handle_frame(token, events)
+            elif not self._transfer:
+                self._begin(token, events)
+            else:
+                self._finish(events, "the meter ended the transfer")
+
+    def _begin(self, token: Mark, events: list[Event]) -> None:
+        if token is Mark.ENQ:  # an EOT on a neutral line says nothing
             self._transfer = self._fresh = True
             events.append(_ACK)
-        elif token is Mark.EOT and self._transfer:
-            self._finish(events, "the meter ended the transfer")
 
     def _handle_frame(self, frame: Frame, events: list[Event]) -> None:
         self._transfer = True
@@ -263,8 +261,7 @@ class AstmLink(Session):
         events.append(Piece(frame.octets, starts_message=step.starts, ends_message=step.ends))
 
     def _handle_damage(self, damage: Damage, events: list[Event], now_s: float) -> None:
-        self._bid = False
-        # From here an ENQ may be an octet of that frame, so it is not answered at once.
+        # From here an ENQ may be an octet of that frame, so it is not answered.
         self._transfer = self._transfer or damage.framed
         if self._owed is _ACK:
             self._pay(events, now_s)
@@ -287,7 +284,7 @@ class AstmLink(Session):
             )
         self._transfer = False
         self._fresh = True
-        self._owed, self._bid = None, False
+        self._owed = None
         events.append(Finished(error, close=close))
 
     @staticmethod
