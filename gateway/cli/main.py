@@ -28,6 +28,7 @@ COMMANDS: dict[str, Command] = {
     "results": Command("gateway.cli.results", "list results and where each one is"),
     "quarantine": Command("gateway.cli.quarantine", "list, show, release, dismiss what waits for a person"),
     "deliveries": Command("gateway.cli.deliveries", "where is each report, on what evidence, why it waits"),
+    "documents": Command("gateway.cli.documents", "orders, training, diagnoses, supplies: what units rest on"),
     "units": Command("gateway.cli.units", "tally tests toward units of service, with the reason for each"),
     "decode": Command("gateway.cli.decode", "decode captured octets of a meter to JSON, one object per message"),
     "simulate": Command("gateway.cli.simulate", "run a simulated meter or provider system"),

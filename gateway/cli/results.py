@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from gateway.cli import results_enter
 from gateway.cli.opened import add_config, opened
 
 if TYPE_CHECKING:
@@ -29,15 +30,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--patient", metavar="ID", help="only this patient's")
     listing.add_argument("--waiting", action="store_true", help="only those that wait for a person")
     listing.add_argument("--json", action="store_true", help="one JSON object per result")
+    results_enter.add_arguments(
+        actions.add_parser(
+            "enter",
+            help="enter a result that was phoned in or read from the display",
+            description="Reported to the provider like any other, with a note that it was entered by hand; flagged "
+            "in the tally, and replaced there by the meter's own record of the same value within two hours. "
+            "Entered twice, it stands once.",
+        )
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List: 0 done, 1 the store cannot be used, 2 the configuration cannot be used."""
+    """Run the action: 0 done, 1 refused, or the store cannot be used, 2 the configuration cannot be used."""
     from gateway.configuration import ConfigurationError
     from gateway.database import StoreError
 
     try:
-        return _list(arguments)
+        return results_enter.run(arguments) if arguments.action == "enter" else _list(arguments)
     except ConfigurationError as error:
         print(f"inr-gateway results: {error}", file=sys.stderr)
         return 2

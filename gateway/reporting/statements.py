@@ -1,20 +1,53 @@
-"""From the store to a patient's statement of units: reads the facts, then calls the pure tally."""
+"""From the store to a patient's statement of units: reads the facts, then calls the pure tally.
+
+A patient whose payer changes has a period, and a tally, for each payer (rule R37). `statement_of` and `inputs_of`
+speak of the period in force on the as-of date unless they are given another; `periods_of` names them all.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.clock import moment
+from gateway.reporting.documents import kinds
+from gateway.reporting.documents.coverage import Period, events_of, in_force, periods
+from gateway.reporting.documents.enrollment import enrollment_of
+from gateway.reporting.documents.papers import Papers, papers_of
 from gateway.reporting.policies import shipped_policies
-from gateway.reporting.units import Enrollment, Order, Policy, Statement, Test, ZoneChange, choose, tally
+from gateway.reporting.units import (
+    ClaimedUnit,
+    EarlyReason,
+    Enrollment,
+    Event,
+    Policy,
+    Statement,
+    Test,
+    ZoneChange,
+    choose,
+    tally,
+)
+from gateway.reporting.units.calendar import zones
+from gateway.store import claims
 from gateway.store import tested as store
 from gateway.store.opening import Role
 
-__all__ = ["StatementError", "statement_of", "tests_of"]
+__all__ = [
+    "Facts",
+    "Inputs",
+    "StatementError",
+    "assemble",
+    "facts_of",
+    "inputs_of",
+    "periods_of",
+    "policy_for",
+    "statement_of",
+    "tests_of",
+]
 
 UNCOUNTED_ORIGINS = ("simulator", "replay")
 
@@ -23,55 +56,238 @@ class StatementError(Exception):
     """No statement can be made; the message says what is missing and how to give it."""
 
 
+class Inputs(NamedTuple):
+    """What a tally is made from, in the order in which `tally` takes it; policy and date come to it."""
+
+    enrollment: Enrollment
+    tests: tuple[Test, ...]
+    events: tuple[Event, ...]
+    claimed: tuple[ClaimedUnit, ...]
+
+
+class Facts(NamedTuple):
+    """Everything that the store knows of one patient.
+
+    Attributes:
+        enrolled: the registry's newest enrollment, or None.
+        zones: history of the zone of record, oldest first.
+        papers: the documents that hold.
+        tested: tests, controls and errors.
+        claimed: units that claims hold; `frozen` says when each of their tests was taken, as it was exported.
+    """
+
+    patient_id: str
+    enrolled: store.Enrolled | None
+    zones: Sequence[tuple[str, str]]
+    papers: Papers
+    tested: Sequence[store.Tested]
+    claimed: tuple[ClaimedUnit, ...]
+    frozen: Mapping[str, str]
+
+
 def statement_of(
-    database: sqlite3.Connection, patient_id: str, as_of: date, role: Role, *, trace: bool = False
+    database: sqlite3.Connection,
+    patient_id: str,
+    as_of: date,
+    role: Role,
+    *,
+    trace: bool = False,
+    period: Period | None = None,
 ) -> tuple[Statement, Policy]:
     """The tally of one patient as known at the end of a local day.
+
+    Args:
+        database: the store.
+        patient_id: whose.
+        as_of: local day of the patient.
+        role: of the store.
+        trace: whether every decision is noted.
+        period: one of `periods_of`; None: the one in force on `as_of`.
 
     Raises:
         StatementError: the patient is not enrolled, or has no zone of record.
         UnitsError: a recorded fact cannot be used, or no policy is in force for the payer.
     """
-    enrollment = _enrollment(database, patient_id)
-    policy = choose(shipped_policies(), enrollment.payer, as_of, enrollment.mac)
-    tests = tests_of(database, patient_id, enrollment.tz, role)
-    return tally(enrollment, tests, (), (), policy, as_of, trace=trace), policy
+    inputs = inputs_of(database, patient_id, as_of, role, period=period)
+    policy = policy_for(inputs, as_of)
+    return tally(*inputs, policy, as_of, trace=trace), policy
 
 
-def tests_of(database: sqlite3.Connection, patient_id: str, zone: str, role: Role) -> list[Test]:
+def policy_for(inputs: Inputs, as_of: date) -> Policy:
+    """The shipped policy for the payer; of a closed period the one in force on its last day.
+
+    Raises:
+        NoPolicyError: there is none, or more than one.
+    """
+    ended = [event.date for event in inputs.events if event.type == "ma_transfer"]
+    enrollment = inputs.enrollment
+    return choose(shipped_policies(), enrollment.payer, min([as_of, *ended]), enrollment.mac)
+
+
+def inputs_of(
+    database: sqlite3.Connection, patient_id: str, as_of: date, role: Role, *, period: Period | None = None
+) -> Inputs:
+    """What the tally of one patient is made from: for a statement, or to tally it under another policy.
+
+    Args:
+        database: the store.
+        patient_id: whose.
+        as_of: local day of the patient.
+        role: of the store.
+        period: one of `periods_of`; None: the one in force on `as_of`.
+
+    Raises:
+        StatementError: the patient is not enrolled, or has no zone of record.
+    """
+    return assemble(facts_of(database, patient_id), as_of, role, period=period)
+
+
+def facts_of(database: sqlite3.Connection, patient_id: str) -> Facts:
+    """Read everything about one patient."""
+    held = claims.claimed_units(database, patient_id)
+    return Facts(
+        patient_id,
+        store.enrolled(database, patient_id),
+        store.zones(database, patient_id),
+        papers_of(database, patient_id),
+        store.tested(database, patient_id),
+        held,
+        claims.frozen_tests(database, patient_id) if held else {},
+    )
+
+
+def assemble(facts: Facts, as_of: date, role: Role, *, period: Period | None = None) -> Inputs:
+    """Put together what the tally takes. Reads nothing: arguments and errors as for `inputs_of`."""
+    papers, history = facts.papers, facts.zones
+    recorded = _recorded(papers)
+    found = _periods(papers, facts.enrolled, recorded)
+    if not found:
+        raise StatementError(
+            f"patient {facts.patient_id} is not enrolled, or there is no such patient; import an enrollment, or "
+            "add a document of kind coverage"
+        )
+    chosen = period or in_force(found, as_of)
+    tests = _tests(facts, role)
+    local = zones(history[0][1], tuple(ZoneChange(date.fromisoformat(day), name) for day, name in history))
+    days = {test.id: date.fromordinal(local.day_of(test.taken_at)) for test in tests}
+    last_tested = max(
+        (
+            day
+            for test in tests
+            if test.kind == "patient" and not test.voided and (day := days[test.id]) <= as_of and chosen.covers(day)
+        ),
+        default=as_of,
+    )
+    return Inputs(
+        enrollment_of(papers, facts.enrolled, history, chosen, last_tested),
+        tuple(tests),
+        events_of(chosen, recorded),
+        tuple(unit for unit in facts.claimed if chosen.covers(max(days[test] for test in unit.tests))),
+    )
+
+
+def periods_of(database: sqlite3.Connection, patient_id: str) -> list[Period]:
+    """The patient's payers' periods, oldest first; empty when nothing says who pays."""
+    papers = papers_of(database, patient_id)
+    return _periods(papers, store.enrolled(database, patient_id), _recorded(papers))
+
+
+def tests_of(database: sqlite3.Connection, patient_id: str, role: Role) -> list[Test]:
     """The patient's tests as the tally sees them; ids are the numbers of results.
 
-    A result in quarantine has no evidence until a named person decides. On a production store nothing that was
-    simulated or replayed is a test at all.
+    A result in quarantine has no evidence until a named person decides. One that was retracted, or merged into
+    another, is void. On a production store nothing that was simulated or replayed is a test at all.
+
+    Raises:
+        StatementError: the patient has no zone of record.
     """
-    return [
-        _test(row, zone)
-        for row in store.tested(database, patient_id)
+    return _tests(facts_of(database, patient_id), role)
+
+
+def _periods(papers: Papers, row: store.Enrolled | None, recorded: Sequence[Event]) -> list[Period]:
+    coverages = papers.of(kinds.Coverage)
+    if coverages:
+        return periods(coverages, recorded)
+    return [] if row is None else [Period(row.payer, row.mac)]
+
+
+def _recorded(papers: Papers) -> list[Event]:
+    return [Event(paper.type, paper.date) for paper in papers.of(kinds.Event)]
+
+
+# ---------------------------------------------------------------- tests
+
+
+class _OfResults(NamedTuple):
+    """What papers say of single results."""
+
+    reasons: dict[int, kinds.EarlyReason]
+    extra_orders: dict[int, kinds.ExtraOrder]
+    abns: dict[int, kinds.Abn]
+    reviews: dict[int, kinds.Review]
+    attestations: dict[int, kinds.Attestation]
+
+
+def _tests(facts: Facts, role: Role) -> list[Test]:
+    if not facts.zones:
+        raise StatementError(f"patient {facts.patient_id} has no zone of record; import one (kind zones)")
+    papers = facts.papers
+    said = _OfResults(
+        papers.by_result(kinds.EarlyReason),
+        papers.by_result(kinds.ExtraOrder),
+        papers.by_result(kinds.Abn),
+        papers.by_result(kinds.Review),
+        papers.by_result(kinds.Attestation),
+    )
+    tests = [
+        _test(row, facts.zones[0][1], said)
+        for row in facts.tested
         if role == "rig" or row.origin not in UNCOUNTED_ORIGINS
     ]
+    if facts.claimed:  # the tally must know every claimed test, also one that is the patient's no longer
+        known = {test.id for test in tests}
+        lost = sorted({test for unit in facts.claimed for test in unit.tests} - known)
+        tests += [Test(test, "patient", "device", moment(facts.frozen[test]), voided=True) for test in lost]
+    return tests
 
 
-def _test(row: store.Tested, zone: str) -> Test:
+def _test(row: store.Tested, zone: str, said: _OfResults) -> Test:
     kind: Literal["patient", "control", "error"] = "control"
     if row.kind in ("patient", "error"):
         kind = "patient" if row.kind == "patient" else "error"
     taken_at = moment(row.taken_at) if row.taken_at.endswith("Z") else _local(row.taken_at, zone)
     reported = None if row.held or row.reported_at is None else moment(row.reported_at)
     acknowledged = None if row.held or row.acknowledged_at is None else moment(row.acknowledged_at)
+    number = row.result_id
+    extra, abn, review = said.extra_orders.get(number), said.abns.get(number), said.reviews.get(number)
     return Test(
-        id=str(row.result_id),
+        id=str(number),
         kind=kind,
-        source="manual" if row.origin == "person" else "device",
+        source="manual" if row.by_hand else "device",
         taken_at=taken_at,
         reported_at=reported,
         acknowledged_at=acknowledged,
+        reviewed_at=None if review is None else review.reviewed_at,
         inr=_number(row.inr),
         inr_text=row.inr or None,
         # Copies of one test were grouped into one result before; meters repeat their record numbers, so the number
-        # that the tally looks at for duplicates is that of the result.
+        # that the tally looks at for duplicates is that of the result. A value entered by hand has none.
         device_serial=row.meter_key,
-        device_seq=row.result_id,
+        device_seq=None if row.by_hand else number,
+        attested=number in said.attestations,
+        # The version before has been reported; it is no test of its own here.
+        corrects=f"{number}/{row.version - 1}" if row.status == "corrected" else None,
+        voided=row.status == "retracted",
+        reason_early=_reason(said.reasons.get(number)),
+        extra_order_signed_on=None if extra is None else extra.signed_on,
+        abn_signed_at=None if abn is None else abn.signed_at,
     )
+
+
+def _reason(paper: kinds.EarlyReason | None) -> EarlyReason | None:
+    if paper is None:
+        return None
+    return EarlyReason(paper.category, paper.text, paper.documented_at, paper.author, paper.weekly_test_moved)
 
 
 def _local(text: str, zone: str) -> datetime:
@@ -83,34 +299,3 @@ def _number(text: str) -> Decimal | None:
         return Decimal(text)
     except InvalidOperation:  # beyond the measuring range, or no value
         return None
-
-
-def _enrollment(database: sqlite3.Connection, patient_id: str) -> Enrollment:
-    found = store.enrolled(database, patient_id)
-    if found is None:
-        raise StatementError(
-            f"patient {patient_id} is not enrolled, or there is no such patient; import an enrollment first"
-        )
-    history = store.zones(database, patient_id)
-    if not history:
-        raise StatementError(f"patient {patient_id} has no zone of record; import one (kind zones)")
-    orders: tuple[Order, ...] = ()
-    if found.order_signed_on is not None:
-        orders = (Order(date.fromisoformat(found.order_signed_on), _day(found.order_expires_on)),)
-    return Enrollment(
-        tz=history[0][1],
-        tz_history=tuple(ZoneChange(date.fromisoformat(day), name) for day, name in history),
-        payer=found.payer,
-        mac=found.mac or None,
-        diagnosis=tuple(found.diagnosis.split()),
-        valve_type=found.valve_type,
-        anticoagulant=found.anticoagulant,
-        warfarin_start=_day(found.warfarin_start),
-        training_date=_day(found.training_date),
-        training_documented=found.training_documented,
-        orders=orders,
-    )
-
-
-def _day(text: str | None) -> date | None:
-    return None if text is None else date.fromisoformat(text)

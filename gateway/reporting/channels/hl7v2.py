@@ -46,6 +46,7 @@ TIME_WORDS = {
     Quality.ASSUMED_ZONE: "meter clock not checked",
     Quality.IMPLAUSIBLE: "meter clock wrong",
     Quality.UNSET: "meter clock not set",
+    Quality.STATED: "stated by a person",
 }
 
 _SPECIAL = re.compile(r"[\x00-\x1f\x7f\\|^&~]")

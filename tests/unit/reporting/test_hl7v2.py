@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.clock import Quality
-from gateway.reporting.channels.hl7v2 import Codes, escape, render
+from gateway.reporting.channels.hl7v2 import TIME_WORDS, Codes, escape, render
 from gateway.reporting.configuration import Supplier
 from gateway.reporting.reportable import ReportableResult, Status, UnreportableError
 from gateway.result import Kind, Meter, Quantity
@@ -211,3 +211,7 @@ def test_quantities_keep_every_digit() -> None:
     for value in ("2", "2.5", "2.50", "10.000", "0.9"):
         exact = Quantity(text=value, value=value)
         assert only(render(reportable(result=body(exact))), "OBX")[0][5] == value
+
+
+def test_every_quality_of_a_time_has_words() -> None:
+    assert set(TIME_WORDS) == set(Quality)
