@@ -22,6 +22,7 @@ from drivers import contract
 RESULT_SCHEMA: Final = "inr-gateway/result/1"
 IDENTITY_RECIPE = 1
 """Number of the frozen recipe by which `identity` is computed. A new recipe gets a new number."""
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 DecimalText = Annotated[str, StringConstraints(pattern=r"^-?\d{1,9}(\.\d{1,9})?$")]
@@ -180,7 +181,7 @@ def identity(result: Result) -> str | None:
     if key is None or time is None or time.local is None:
         return None
     recipe = [IDENTITY_RECIPE, key, normalised_time(time), normalised_inr(result.inr)]
-    return hashlib.sha256(json.dumps(recipe, separators=(",", ":")).encode()).hexdigest()[:32]
+    return hashlib.sha256(_compact(recipe).encode()).hexdigest()[:32]
 
 
 def normalised_time(time: DeviceTime) -> str:

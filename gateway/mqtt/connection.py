@@ -89,6 +89,12 @@ class Connection:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
+    def renew(self) -> None:
+        """End the present connection and make a new one: the broker sends again what was not acknowledged."""
+        link = self._link
+        if link is not None:
+            link.disconnect()
+
     @property
     def connected(self) -> bool:
         """Whether the broker has accepted the connection and it has not been seen to break."""

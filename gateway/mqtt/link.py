@@ -263,9 +263,16 @@ class Link:
             _log.error("the broker refuses the subscription to %s: %s; check its access list", topic, reasons[0])
 
     def _disconnected(
-        self, _client: paho.Client, _user: Any, _flags: Any, reason: ReasonCode, _properties: Properties | None
+        self,
+        _client: paho.Client,
+        _user: Any,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
     ) -> None:
-        if reason.is_failure:
+        if (
+            flags.is_disconnect_packet_from_server or str(reason) != "Unspecified error"
+        ):  # paho's word for a lost one
             self.ended = self.ended or str(reason)
 
     def _release(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 PREFIX = "inr/1"
@@ -22,6 +23,9 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _HUB = r"(?P<hub>[A-Za-z0-9][A-Za-z0-9_.-]{0,62})"
 _READING = re.compile(rf"^{PREFIX}/hub/{_HUB}/reading/(?P<journal>{_UUID})/(?P<number>[1-9]\d{{0,17}})$")
 _STATUS = re.compile(rf"^{PREFIX}/hub/{_HUB}/status$")
+
+
+_uuid = lru_cache(maxsize=4096)(UUID)  # a hub publishes thousands of readings of one journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,19 @@ def epoch(hub: str) -> str:
 
 def parse_reading(topic: str) -> ReadingName | None:
     """The reading that a topic names, or None for any other topic."""
-    found = _READING.match(topic)
-    return ReadingName(found["hub"], UUID(found["journal"]), int(found["number"])) if found else None
+    found = _READING.fullmatch(topic)
+    return ReadingName(found["hub"], _uuid(found["journal"]), int(found["number"])) if found else None
+
+
+def is_reading(topic: str) -> bool:
+    """Whether a topic matches the filter `READINGS`, whether or not it names a reading."""
+    levels, wanted = topic.split("/"), READINGS.split("/")
+    return len(levels) == len(wanted) and all(
+        want in ("+", level) for level, want in zip(levels, wanted, strict=True)
+    )
 
 
 def parse_status(topic: str) -> str | None:
     """The hub whose status a topic carries, or None."""
-    found = _STATUS.match(topic)
+    found = _STATUS.fullmatch(topic)
     return found["hub"] if found else None

@@ -18,8 +18,9 @@ from contextlib import closing
 from pydantic import ValidationError
 
 from gateway.clock import Clock
+from gateway.database import StoreError
 from gateway.mqtt.connection import Arrival, Connection
-from gateway.mqtt.topics import READINGS, STATUSES, parse_status
+from gateway.mqtt.topics import READINGS, STATUSES, is_reading, parse_status
 from gateway.server.configuration import ServerConfiguration
 from gateway.server.handover import Handover
 from gateway.server.ingest import CommitError, Message, Taken, ingest, raised_at
@@ -31,7 +32,7 @@ from gateway.wire.receipt import HubStatus, Receipt
 __all__ = ["Consumer"]
 
 MOST_WAITING, MOST_WAITING_OCTETS = 10_000, 32 * 1024 * 1024
-PATIENCE_S = 1.0
+PATIENCE_S = 5.0
 """So long the network thread waits for room; longer means that the store cannot commit."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
 REPORT_EVERY_S = 60.0
@@ -86,8 +87,6 @@ class Consumer:
     def stop(self, timeout_s: float = 10.0) -> None:
         """Finish the batch at hand, acknowledge it, and disconnect. The broker keeps the session."""
         self._stopping.set()
-        with self._room:
-            self._room.notify()
         self._handover.wake()
         self._worker.join(timeout_s)
         self._connection.stop()
@@ -123,9 +122,12 @@ class Consumer:
                     lambda hub: readings.marks(database, hub),
                 )
                 self._serve(database, outbox)
+        except StoreError as error:
+            self.failed = error
+            _log.error("%s; no readings are taken in", error)
         except BaseException as error:
             self.failed = error
-            _log.exception("the server stops taking in readings")
+            _log.error("no readings are taken in any more: %s at %s", type(error).__name__, raised_at(error))
 
     def _serve(self, database: sqlite3.Connection, outbox: Outbox) -> None:
         tally: Counter[str] = Counter()
@@ -153,8 +155,9 @@ class Consumer:
         self, database: sqlite3.Connection, batch: list[Arrival], outbox: Outbox, tally: Counter[str]
     ) -> bool:
         """Commit, acknowledge, and put the receipts out. False when the server stops before it could commit."""
+        # Whatever else comes is dropped: amqtt sends each new client everything that is retained for anybody.
+        messages = [Message(each.topic, each.payload) for each in batch if is_reading(each.topic)]
         statuses = [(hub, arrival) for arrival in batch if (hub := parse_status(arrival.topic)) is not None]
-        messages = [Message(each.topic, each.payload) for each in batch if parse_status(each.topic) is None]
         taken = self._committed(database, messages)
         if taken is None:
             return False

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.clock import utc
 from gateway.database import transaction
@@ -89,34 +90,43 @@ def ingest(
     return taken
 
 
-_TakeIn = Callable[[sqlite3.Connection, Book, Message, datetime, Safety], Taken]
+class _Batch(NamedTuple):
+    """What all messages of one transaction share. `at`: when it was received, as it is stored."""
+
+    database: sqlite3.Connection
+    book: Book
+    received: datetime
+    at: str
+    safety: Safety
 
 
 def _together(
-    database: sqlite3.Connection, messages: Sequence[Message], received: datetime, safety: Safety, take_in: _TakeIn
+    database: sqlite3.Connection,
+    messages: Sequence[Message],
+    received: datetime,
+    safety: Safety,
+    take_in: Callable[[_Batch, Message], Taken],
 ) -> list[Taken]:
     with transaction(database):
-        book = Book(database)
-        taken = [take_in(database, book, message, received, safety) for message in messages]
+        batch = _Batch(database, Book(database), received, utc(received), safety)
+        taken = [take_in(batch, message) for message in messages]
         _advance_marks(database, (each.name for each in taken if each.name is not None and not each.repeat))
     return taken
 
 
-def _one_or_quarantine(
-    database: sqlite3.Connection, book: Book, message: Message, received: datetime, safety: Safety
-) -> Taken:
-    database.execute("SAVEPOINT one")
+def _one_or_quarantine(batch: _Batch, message: Message) -> Taken:
+    batch.database.execute("SAVEPOINT one")
     try:
-        taken = _one(database, book, message, received, safety)
+        taken = _one(batch, message)
     except Exception as error:
         if _is_the_store(error):
             raise
-        database.execute("ROLLBACK TO one")
+        batch.database.execute("ROLLBACK TO one")
         # Neither the text of the error nor its traceback is logged: they may hold a patient's values.
         where = f"{type(error).__name__} at {raised_at(error)}"
         _log.error("a message could not be taken in (%s); it is in quarantine", where)
-        taken = _keep(database, message, received, Refusal(Reason.INTERNAL_ERROR, where))
-    database.execute("RELEASE one")
+        taken = _keep(batch, message, Refusal(Reason.INTERNAL_ERROR, where))
+    batch.database.execute("RELEASE one")
     return taken
 
 
@@ -126,11 +136,12 @@ def _is_the_store(error: Exception) -> bool:
     return isinstance(error, sqlite3.Error) and not isinstance(error, faults_of_one)
 
 
-def _one(database: sqlite3.Connection, book: Book, message: Message, received: datetime, safety: Safety) -> Taken:
+def _one(batch: _Batch, message: Message) -> Taken:
+    database, book, received, at, safety = batch
     name = parse_reading(message.topic)
     if name is None:
-        return _keep(database, message, received, Refusal(Reason.TOPIC, "the topic names no reading"))
-    sha256, journal, at = digest(message.payload), str(name.journal), utc(received)
+        return _keep(batch, message, Refusal(Reason.TOPIC, "the topic names no reading"))
+    sha256, journal = digest(message.payload), str(name.journal)
     before = readings.named(database, journal, name.number)
     for row in before:
         if row.sha256 == sha256:
@@ -170,9 +181,10 @@ def _one(database: sqlite3.Connection, book: Book, message: Message, received: d
     return Taken(name, sha256, verdict, opened=tuple(opened))
 
 
-def _keep(database: sqlite3.Connection, message: Message, received: datetime, refusal: Refusal) -> Taken:
+def _keep(batch: _Batch, message: Message, refusal: Refusal) -> Taken:
     """Put a message of which nothing can be made into quarantine, whatever it is."""
-    name, sha256, at = parse_reading(message.topic), digest(message.payload), utc(received)
+    database, at = batch.database, batch.at
+    name, sha256 = parse_reading(message.topic), digest(message.payload)
     kept, size = message.payload[:KEPT_OCTETS], len(message.payload)
     if name is None:
         stray_id = readings.insert_stray(database, message.topic, sha256, kept, size, at)
@@ -187,12 +199,14 @@ def _keep(database: sqlite3.Connection, message: Message, received: datetime, re
 
 
 def _advance_marks(database: sqlite3.Connection, names: Iterable[ReadingName]) -> None:
-    arrived: dict[str, tuple[str, list[int]]] = {}
+    hubs: dict[str, str] = {}
+    numbers: dict[str, list[int]] = {}
     for name in names:
         journal = str(name.journal)
-        arrived.setdefault(journal, (name.hub, []))[1].append(name.number)
-    for journal, (hub, numbers) in arrived.items():
-        readings.advance(database, journal, hub, numbers)
+        hubs[journal] = name.hub
+        numbers.setdefault(journal, []).append(name.number)
+    for journal, hub in hubs.items():
+        readings.advance(database, journal, hub, numbers[journal])
 
 
 def raised_at(error: BaseException) -> str:
