@@ -141,7 +141,7 @@ class Stage:
 
     def command(self, *words: str) -> list[str]:
         """The command line of an ``inr-gateway`` sub-command in this installation."""
-        return [sys.executable, "-m", "gateway.cli", *words]
+        return [sys.executable, "-P", "-m", "gateway.cli", *words]  # -P: this installation, whatever stands here
 
     def call(self, *words: str) -> str:
         """Run a sub-command to its end and return what it printed.
