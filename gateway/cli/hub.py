@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -62,14 +63,17 @@ def _run(path: Path, *, verbose: bool) -> int:
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    os.umask(0o077)  # journal and captures hold patients' results
     return serve(read(path), on_ready=lambda: print("hub: running", flush=True))
 
 
 def _status(path: Path) -> int:
     from gateway.hub.configuration import read
     from gateway.hub.overview import overview
+    from gateway.hub.surroundings import clock_synchronised
 
-    found = overview(read(path).hub.journal)
+    configuration = read(path)
+    found = overview(configuration.hub.journal)
     states = ", ".join(f"{count} {state}" for state, count in found.messages.items())
     since = f", the oldest since {found.oldest_waiting}" if found.oldest_waiting else ""
     print(f"journal    {found.uuid}")
@@ -82,6 +86,8 @@ def _status(path: Path) -> int:
         print(f"damaged    {count} times damaged octets on {line}, kept")
     for name in found.set_aside:
         print(f"ALARM      journal_set_aside: {name} may hold readings without a receipt")
+    if configuration.rig is None and clock_synchronised() is False:
+        print("ALARM      clock_not_synchronised: meters' clocks cannot be compared with this machine's")
     return 0
 
 

@@ -38,20 +38,24 @@ class Alarms:
         self.on_change: Callable[[], None] = lambda: None
         """Called after every change, in the thread that made it."""
 
-    def raise_(self, alarm: Alarm) -> None:
-        """Raise an alarm; raising it again changes nothing."""
-        self._set(alarm, True)
+    def raise_(self, alarm: Alarm, why: object = "") -> None:
+        """Raise an alarm and log why; raising it again changes nothing and logs nothing."""
+        self._set(alarm, True, why)
 
     def clear(self, alarm: Alarm) -> None:
         """The cause is gone."""
-        self._set(alarm, False)
+        if alarm in self._raised:
+            self._set(alarm, False, "")
 
-    def _set(self, alarm: Alarm, raised: bool) -> None:
+    def _set(self, alarm: Alarm, raised: bool, why: object) -> None:
         with self._lock:
             if (alarm in self._raised) == raised:
                 return
             (self._raised.add if raised else self._raised.discard)(alarm)
-        _log.log(logging.ERROR if raised else logging.INFO, "alarm %s %s", alarm, "raised" if raised else "cleared")
+        if raised:
+            _log.error("alarm %s raised%s", alarm, f": {why}" if why else "")
+        else:
+            _log.info("alarm %s cleared", alarm)
         self.on_change()
 
     @property

@@ -17,6 +17,7 @@ from gateway.hub.decoding import where
 from gateway.hub.entries import Line
 from gateway.hub.intake import Intake
 from gateway.hub.journal import JournalError
+from gateway.wire.reading import Origin
 
 __all__ = ["Attachment"]
 
@@ -25,8 +26,8 @@ ABSENT_S = 1.0
 LONGEST_DELAY_S = 30.0
 ACCEPT_S = 0.5
 
-NewIntake = Callable[[Line, bool], Intake]
-"""Makes the intake of one conversation; the flag says that a capture is played back."""
+NewIntake = Callable[[Line], Intake]
+"""Makes the intake of one conversation."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +35,10 @@ _log = logging.getLogger(__name__)
 class Attachment:
     """One configured port in a thread of its own; at an address to listen on, one more for each meter."""
 
-    def __init__(self, section: AttachmentSection, driver: Driver, new_intake: NewIntake) -> None:
-        """Args: driver: with its profile. new_intake: see `NewIntake`."""
+    def __init__(self, section: AttachmentSection, driver: Driver, origin: Origin, new_intake: NewIntake) -> None:
+        """Args: driver: with its profile. origin: of what is not played back. new_intake: see `NewIntake`."""
         self._section = section
+        self._origin = origin
         self._driver = driver
         self._new_intake = new_intake
         self._stopping = threading.Event()
@@ -44,6 +46,7 @@ class Attachment:
         self._captures: set[Path] = set()
         self._lock = threading.Lock()
         self._said = ""
+        self._tried = threading.Event()
         listens = registry.listens(section.address)
         self._thread = threading.Thread(
             target=self._listen if listens else self._dial, name=f"port-{section.name}", daemon=True
@@ -52,6 +55,10 @@ class Attachment:
     def start(self) -> None:
         """Start; returns at once."""
         self._thread.start()
+
+    def wait_until_tried(self, timeout_s: float) -> None:
+        """Wait until the port is open, or was found not to be."""
+        self._tried.wait(timeout_s)
 
     def stop(self) -> None:
         """Ask all conversations to end after what they are doing; returns at once."""
@@ -84,12 +91,21 @@ class Attachment:
                 self._say(logging.INFO, f"open: {transport.peer}")
                 if transport.kind not in self._driver.transports | {"replay"}:
                     _log.warning("port %s: driver %s is not made for %s", name, self._driver.name, transport.kind)
-                self._converse(transport, name)
-                self._said = ""
-                delay_s = ABSENT_S
+                done = self._converse(transport, name)
                 if transport.kind == "replay":
                     return  # once; a second time would be a second reading of everything
-            self._stopping.wait(delay_s)
+                self._said = ""
+                delay_s = self._section.again_after_s if done else ABSENT_S
+            self._rest(delay_s)
+
+    def _rest(self, delay_s: float) -> None:
+        """Wait, but not for a device that was pulled: when it comes again it may have something new."""
+        path = Path(self._section.address)
+        watched = path.is_absolute() and path.exists()
+        until_s = time.monotonic() + delay_s
+        while (left_s := until_s - time.monotonic()) > 0 and not self._stopping.wait(min(left_s, ABSENT_S)):
+            if watched and not path.exists():
+                return
 
     # ---------------------------------------------------------------- meters that connect
 
@@ -127,16 +143,18 @@ class Attachment:
 
     # ---------------------------------------------------------------- both
 
-    def _converse(self, transport: registry.Transport, line_name: str) -> None:
+    def _converse(self, transport: registry.Transport, line_name: str) -> bool:
+        """Whether everything was read, so that there is no reason to ask again at once."""
         name = self._section.name
         capture = self._capture_file()
         with self._lock:
             self._transports.add(transport)
         moved = transport if capture is None else registry.CapturingTransport(transport, capture)
-        intake = self._new_intake(Line(name, line_name, self._driver.name), transport.kind == "replay")
+        origin = Origin.REPLAY if transport.kind == "replay" else self._origin
+        intake = self._new_intake(Line(name, line_name, self._driver.name, origin))
         try:
             session = self._driver.session(intake.unfinished())
-            Contact(line_name, moved, session, intake).run(self._stopping)
+            return Contact(line_name, moved, session, intake).run(self._stopping)
         except JournalError as error:
             _log.error("port %s: %s", name, error)
         except Exception as error:  # whatever a driver does, the port is opened again
@@ -149,6 +167,7 @@ class Attachment:
                 self._transports.discard(transport)
                 if capture is not None:
                     self._captures.discard(capture)
+        return False
 
     def _capture_file(self) -> Path | None:
         """The configured file, or the first with a number that no other conversation writes just now."""
@@ -166,6 +185,7 @@ class Attachment:
 
     def _say(self, level: int, text: str) -> None:
         """Log what changed; a port that stays absent is mentioned once."""
+        self._tried.set()
         if text != self._said:
             self._said = text
             _log.log(level, "port %s: %s", self._section.name, text)

@@ -68,6 +68,8 @@ class AttachmentSection(Section):
     """Zone in which these meters are used, if not the hub's or the profile's."""
     capture: Path | None = None
     """File that gets every octet of every conversation; holds patients' results."""
+    again_after_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    """Where the hub asks the meter: how long after everything was read it asks again."""
     max_connections: Annotated[int, Field(ge=1, le=500)] = 8
     """For addresses at which meters connect by themselves."""
 

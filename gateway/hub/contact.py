@@ -58,9 +58,14 @@ class Contact:
         self._intake = intake
         self._now_s = now_s
         self._over = False
+        self._done = False
 
-    def run(self, stopping: threading.Event) -> None:
-        """Converse until the connection ends, the session wants it closed, or the hub stops."""
+    def run(self, stopping: threading.Event) -> bool:
+        """Converse until the connection ends, the session wants it closed, or the hub stops.
+
+        Returns:
+            Whether the session itself brought the conversation to an orderly end: everything was read.
+        """
         try:
             self._follow(self._session.opened(self._now_s()))
             while not (self._over or stopping.is_set()):
@@ -74,6 +79,7 @@ class Contact:
             self._lost()
         finally:
             self._intake.close()
+        return self._done
 
     def _tick(self) -> None:
         deadline_s = self._session.deadline_s
@@ -120,6 +126,7 @@ class Contact:
                     self._finished(event)
                     if event.error is None:
                         self._intake.settle()
+                        self._done = event.close
 
     def _lost(self) -> None:
         for event in self._session.lost(self._now_s()):
@@ -129,9 +136,9 @@ class Contact:
                 self._finished(event)
 
     def _finished(self, event: Finished) -> None:
-        messages, readings = self._intake.tally()
+        messages = self._intake.tally()
         if messages:
-            _log.info("port %s: %d messages, %d readings", self._name, messages, readings)
+            _log.info("port %s: %d messages taken", self._name, messages)
         if event.error is not None:
             _log.warning("port %s: the conversation ended badly: %s", self._name, event.error)
         self._over = self._over or event.close

@@ -19,7 +19,7 @@ from drivers.contract import Decoded, MeterIdentity, MeterRecord, Unreadable
 from drivers.errors import DriverError, ProtocolReason
 from gateway.clock import MeterOffset, Quality, resolve
 from gateway.hub.align import Known, Memory, align
-from gateway.hub.entries import Closing, PastMessage, StoredPiece
+from gateway.hub.entries import Closing, Line, PastMessage, StoredPiece
 from gateway.hub.journal import JournalError
 from gateway.hub.surroundings import Stamp
 from gateway.result import DeviceTime, Meter, Result
@@ -29,7 +29,6 @@ from gateway.wire.reading import (
     Fault,
     HubClock,
     MeterClockReading,
-    Origin,
     Reading,
     Repetition,
     encode,
@@ -64,17 +63,16 @@ class Interpreter:
 
     Attributes:
         decode: the driver's.
-        driver, hub, port, zone, origin, software: as they stand in every reading.
+        line: where the messages come from.
+        hub, zone, software: as they stand in every reading.
         last_messages: the journal's earlier messages of a meter, newest first.
         on_driver_fault: called when a driver failed in a way it must not.
     """
 
     decode: Callable[[Sequence[bytes]], Decoded]
-    driver: str
+    line: Line
     hub: str
-    port: str
     zone: str
-    origin: Origin
     software: str
     last_messages: Callable[[str], Sequence[PastMessage]]
     on_driver_fault: Callable[[], None]
@@ -92,10 +90,16 @@ class Interpreter:
         except DriverError as error:
             fault = Fault(reason=str(error.reason), detail=str(error)[:500], offset=error.offset)
         except Exception as error:  # a driver's bug must not cost a single octet
-            fault = Fault(reason="driver_fault", detail=f"driver {self.driver}: {where(error)}")
-            _log.error("port %s: %s", self.port, fault.detail)
             self.on_driver_fault()
+            return self.failed(pieces, error)
         return Closing("undecodable", None, self._faults(b"".join(octets), fault, pieces[-1].stamp))
+
+    def failed(self, pieces: Pieces, error: Exception) -> Closing:
+        """A message over which our own software failed: one fault with all its octets."""
+        fault = Fault(reason="driver_fault", detail=f"driver {self.line.driver}: {where(error)}")
+        _log.error("port %s: %s", self.line.port, fault.detail)
+        octets = b"".join(piece.octets for piece in pieces)
+        return Closing("undecodable", None, self._faults(octets, fault, pieces[-1].stamp))
 
     def broken(self, pieces: Pieces, rejected: Iterable[bytes]) -> Closing:
         """A message that never came to its end: one fault with all its octets, the damaged ones at the end."""
@@ -206,10 +210,10 @@ class Interpreter:
                 journal=PLACEHOLDER,
                 number=1,
                 hub=self.hub,
-                origin=self.origin,
+                origin=self.line.origin,
                 software=self.software,
-                driver=self.driver,
-                port=self.port,
+                driver=self.line.driver,
+                port=self.line.port,
                 message=1,
                 position=0,
                 read_at=stamp.received_at,

@@ -8,8 +8,9 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from gateway.hub.surroundings import Stamp
+from gateway.wire.reading import Origin
 
-__all__ = ["Closing", "Counts", "Draft", "Entry", "Line", "PastMessage", "StoredPiece", "Waiting"]
+__all__ = ["Closing", "Counts", "Draft", "Line", "PastMessage", "StoredPiece", "Waiting"]
 
 Closed = Literal["decoded", "undecodable"]
 
@@ -22,11 +23,13 @@ class Line:
         port: name of the attachment.
         name: the port, and for a listener the peer's host beside it.
         driver: name of the driver.
+        origin: what its readings say of themselves; only a meter's are ever reported.
     """
 
     port: str
     name: str
     driver: str
+    origin: Origin = Origin.SIMULATOR
 
 
 class Draft(Protocol):
@@ -57,14 +60,6 @@ class StoredPiece:
     octets: bytes
     stamp: Stamp
     context: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a piece was put. `numbers`: of the readings made with it."""
-
-    message: int
-    numbers: range
 
 
 @dataclass(frozen=True, slots=True)

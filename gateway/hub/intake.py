@@ -1,4 +1,4 @@
-"""Takes what one conversation brings into the journal: pieces, damaged octets, and the readings they come to."""
+"""Takes what one conversation brings into the journal: pieces, their contexts, damaged octets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from drivers.contract import Context, Piece, Rejected
 from gateway.hub.alarms import Alarm, Alarms
-from gateway.hub.decoding import Interpreter
 from gateway.hub.entries import Line, StoredPiece
 from gateway.hub.journal import Journal, JournalError
 from gateway.hub.surroundings import Stamper
@@ -25,10 +24,9 @@ class Intake:
         self,
         journal: Journal,
         line: Line,
-        interpreter: Interpreter,
         stamper: Stamper,
         alarms: Alarms,
-        on_readings: Callable[[], None],
+        on_message: Callable[[int, Line], None],
         resume_within_s: float,
     ) -> None:
         """Make the intake of one connection.
@@ -36,23 +34,20 @@ class Intake:
         Args:
             journal: where everything goes.
             line: where everything comes from.
-            interpreter: says what whole messages mean.
             stamper: the hub's clock.
             alarms: told when the journal cannot commit.
-            on_readings: called after readings were committed; must return at once.
+            on_message: called after a message was committed whole; must return at once.
             resume_within_s: a message that was broken off longer ago is not gone on with.
         """
         self._journal = journal
         self._line = line
-        self._interpreter = interpreter
         self._stamper = stamper
         self._alarms = alarms
-        self._on_readings = on_readings
+        self._on_message = on_message
         self._resume_within_s = resume_within_s
         self._contexts: list[StoredPiece] = []
         self._message: int | None = None
         self._messages = 0
-        self._readings = 0
 
     def unfinished(self) -> tuple[bytes, ...]:
         """Take up the message that was broken off on this line; its committed pieces, oldest first.
@@ -73,37 +68,28 @@ class Intake:
         self._contexts.append(StoredPiece(context.octets, self._stamper.stamp(), context=True))
 
     def take(self, piece: Piece) -> bool:
-        """Commit a piece, and the readings if it ends a message.
+        """Commit a piece. What a message that is whole says is decoded later, from the journal.
 
         Returns:
-            True when all of it is on disk and may be acknowledged; False when nothing is.
+            True when it is on disk and may be acknowledged; False when nothing is.
         """
-        arrived = StoredPiece(piece.octets, self._stamper.stamp())
         goes_on = None if piece.starts_message else self._message
         try:
-            closing = None
-            if piece.ends_message:
-                before = self._contexts if goes_on is None else self._journal.pieces(goes_on)
-                closing = self._interpreter.whole([*before, arrived])
-            entry = self._journal.add_piece(
+            self._message = self._journal.add_piece(
                 self._line,
-                arrived,
+                StoredPiece(piece.octets, self._stamper.stamp()),
                 message=goes_on,
                 previous=self._message if goes_on is None else None,
                 contexts=self._contexts,
-                closing=closing,
+                ends=piece.ends_message,
             )
         except JournalError as error:
-            _log.error("port %s: nothing is acknowledged: %s", self._line.name, error)
-            self._alarms.raise_(Alarm.JOURNAL_CANNOT_COMMIT)
+            self._alarms.raise_(Alarm.JOURNAL_CANNOT_COMMIT, f"{error}; meters get no acknowledgement")
             return False
         self._alarms.clear(Alarm.JOURNAL_CANNOT_COMMIT)
-        self._message = entry.message
-        if closing is not None:
+        if piece.ends_message:
             self._messages += 1
-            self._readings += len(entry.numbers)
-            _log.debug("port %s: message %d: %d readings", self._line.name, entry.message, len(entry.numbers))
-            self._on_readings()
+            self._on_message(self._message, self._line)
         return True
 
     def reject(self, rejected: Rejected) -> None:
@@ -118,11 +104,10 @@ class Intake:
         )
         _log.info("port %s: %d damaged octets: %s", self._line.name, len(rejected.octets), rejected.error)
 
-    def tally(self) -> tuple[int, int]:
-        """How many messages and readings since the last call."""
-        counts = (self._messages, self._readings)
-        self._messages = self._readings = 0
-        return counts
+    def tally(self) -> int:
+        """How many whole messages since the last call."""
+        count, self._messages = self._messages, 0
+        return count
 
     def settle(self) -> None:
         """The meter ended the conversation in order: it has all its acknowledgements."""

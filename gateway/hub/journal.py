@@ -9,26 +9,27 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from gateway.clock import moment, utc
+from gateway.clock import utc
 from gateway.database import transaction
-from gateway.hub.entries import Closing, Counts, Draft, Entry, Line, PastMessage, StoredPiece, Waiting
-from gateway.hub.surroundings import Stamp
+from gateway.hub import rows
+from gateway.hub.entries import Closing, Counts, Line, PastMessage, StoredPiece, Waiting
+from gateway.hub.rows import REJECTED_PER_LINE, Rejection
 from gateway.wire.reading import digest
 
 __all__ = ["MIGRATIONS", "Journal", "JournalError"]
 
 MIGRATIONS = "gateway.hub.migrations"
-REJECTED_PER_LINE = 100
 REJECTED_OCTETS = 65_536
 """Longest damaged octets kept of one rejection."""
 PRUNE_AT_ONCE = 200
 
+_WAITING = "NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.number = reading.number)"
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -36,13 +37,19 @@ class JournalError(Exception):
     """The journal could not commit; nothing of the attempt is on disk."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Loose:
+    line: str
+    touched_at: str
+
+
 @dataclass(slots=True)
 class _Unwritten:
     """What goes with the next commit."""
 
-    receipts: list[tuple[str, str, str, int]] = field(default_factory=list)
+    receipts: list[tuple[int, str, str, str]] = field(default_factory=list)
     settled: list[tuple[int]] = field(default_factory=list)
-    rejected: list[tuple[int | None, str, bytes, str, str, str]] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.receipts or self.settled or self.rejected)
@@ -64,16 +71,33 @@ class Journal:
         self._lock = threading.Lock()
         self._unwritten = _Unwritten()
         self._held: set[int] = set()
+        """Last messages of conversations that go on now."""
+        self._loose: dict[int, _Loose] = {}
+        """Last messages of conversations that broke off."""
         row = database.execute("SELECT uuid FROM journal").fetchone()
         if row is None:
             with transaction(database):
-                database.execute("INSERT INTO journal VALUES (1, ?, ?)", (str(uuid4()), utc(now)))
+                database.execute(
+                    "INSERT INTO journal (id, uuid, created_at) VALUES (1, ?, ?)", (str(uuid4()), utc(now))
+                )
             row = database.execute("SELECT uuid FROM journal").fetchone()
         self.uuid = UUID(row["uuid"])
         row = database.execute("SELECT id FROM epoch ORDER BY sequence DESC LIMIT 1").fetchone()
         self._epoch: str | None = row["id"] if row else None
-        row = database.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'reading'").fetchone()
-        self._last_number: int = row[0] or 0
+        recently = utc(now - timedelta(days=1))
+        for id_, line, at in database.execute(
+            "SELECT id, line, touched_at FROM message WHERE resumable = 1 AND touched_at >= ?", (recently,)
+        ):
+            self._loose[id_] = _Loose(line, at)
+        row = database.execute(
+            "SELECT max(last_message, coalesce((SELECT max(id) FROM message), 0)), "
+            "max(last_number, coalesce((SELECT max(number) FROM reading), 0)), "
+            f"(SELECT min(number) FROM reading WHERE {_WAITING}) FROM journal"
+        ).fetchone()
+        self._last_message: int = row[0]
+        self._last_number: int = row[1]
+        self._all_receipted: int = self._last_number if row[2] is None else row[2] - 1
+        """Up to here no reading waits for a receipt: a search need not look there."""
 
     def close(self) -> None:
         """Write what waits and close the file."""
@@ -95,16 +119,15 @@ class Journal:
         host there may be several meters, and nobody knows which one this is.
         """
         with self._reading() as database:
-            rows = database.execute(
-                "SELECT id FROM message WHERE line = ? AND resumable = 1 AND touched_at >= ?",
-                (line.name, utc(since)),
-            ).fetchall()
-            taken = self._held.union(message for (message,) in self._unwritten.settled)
-            free = [row["id"] for row in rows if row["id"] not in taken]
-            if len(free) != 1:
+            oldest = utc(since)
+            self._loose = {id_: loose for id_, loose in self._loose.items() if loose.touched_at >= oldest}
+            found = [id_ for id_, loose in self._loose.items() if loose.line == line.name]
+            if len(found) != 1:
                 return None
-            self._held.add(free[0])
-            return free[0], tuple(piece.octets for piece in self._pieces(free[0]) if not piece.context)
+            pieces = tuple(piece.octets for piece in rows.pieces_of(database, found[0]) if not piece.context)
+            del self._loose[found[0]]
+            self._held.add(found[0])
+            return found[0], pieces
 
     def put_down(self, message: int, *, settled: bool) -> None:
         """The conversation is over.
@@ -117,11 +140,17 @@ class Journal:
             self._held.discard(message)
             if settled:
                 self._unwritten.settled.append((message,))
+                return
+            with suppress(sqlite3.Error):  # then it is not gone on with; the meter sends it from its beginning
+                for id_, line, at in self._database.execute(
+                    "SELECT id, line, touched_at FROM message WHERE id = ?", (message,)
+                ):
+                    self._loose[id_] = _Loose(line, at)
 
     def pieces(self, message: int) -> list[StoredPiece]:
         """What a message consists of, in order."""
-        with self._reading():
-            return self._pieces(message)
+        with self._reading() as database:
+            return rows.pieces_of(database, message)
 
     def add_piece(
         self,
@@ -131,9 +160,9 @@ class Journal:
         message: int | None,
         previous: int | None = None,
         contexts: Sequence[StoredPiece] = (),
-        closing: Closing | None = None,
-    ) -> Entry:
-        """Commit a piece; with `closing`, also what its message came to, in the same commit.
+        ends: bool = False,
+    ) -> int:
+        """Commit a piece. This stands between a meter and its acknowledgement, so it does no more than it must.
 
         Args:
             line: where it came from.
@@ -141,53 +170,56 @@ class Journal:
             message: the message it goes on with; None for a new one, which is then held for the caller.
             previous: the conversation's message before a new one; nothing of it will come any more.
             contexts: what stands before the pieces of a new message.
-            closing: the piece ends its message.
+            ends: the message is whole with this piece.
+
+        Returns:
+            The message it was put into.
 
         Raises:
             JournalError: nothing is on disk; do not acknowledge.
         """
         with self._writing() as database:
             at = utc(piece.stamp.received_at)
+            state = "whole" if ends else "open"
             if previous is not None:
                 database.execute("UPDATE message SET resumable = 0 WHERE id = ?", (previous,))
-            state = "open" if closing is None else closing.state
-            meter_key = None if closing is None else closing.meter_key
             if message is not None:
-                message = self._go_on(line, message, state, meter_key, at)
+                message = self._go_on(line, message, state, at)
             else:
-                message = self._begin(line, state, meter_key, at)
+                message = self._begin(line, state, at)
                 for context in contexts:
-                    self._add_octets(message, context)
-            self._add_octets(message, piece)
-            drafts: Sequence[Draft] = ()
-            if closing is not None:
-                drafts = closing.drafts
-                if closing.state == "decoded":
-                    self._close_repeated(line, message)
-            numbers = self._add_readings(message, drafts)
+                    rows.insert_piece(database, message, context)
+            rows.insert_piece(database, message, piece)
         with self._lock:
             self._held.add(message)
             if previous is not None:
                 self._held.discard(previous)
-        return Entry(message, numbers)
+        return message
 
-    def close_message(self, message: int, closing: Closing) -> range:
-        """Close a message that never got its end. Returns the numbers of its readings; empty if it was closed."""
+    def undecoded(self) -> list[tuple[int, Line]]:
+        """Messages that are whole and whose readings are not yet written, oldest first."""
+        with self._reading() as database:
+            return rows.lines_of(database, "state = 'whole'")
+
+    def conclude(self, outcomes: Sequence[tuple[int, Closing]]) -> range:
+        """Write what messages came to, in one commit. One that was concluded before is left as it is.
+
+        Returns:
+            The numbers of the new readings.
+
+        Raises:
+            JournalError: nothing of it is written.
+        """
         with self._writing() as database:
-            changed = database.execute(
-                "UPDATE message SET state = ?, meter_key = ? WHERE id = ? AND state = 'open'",
-                (closing.state, closing.meter_key, message),
-            ).rowcount
-            return self._add_readings(message, closing.drafts if changed else ())
+            first = self._last_number + 1
+            for message, closing in outcomes:
+                self._conclude(database, message, closing)
+            return range(first, self._last_number + 1)
 
     def open_messages(self, untouched_since: datetime) -> list[tuple[int, Line]]:
         """Messages that wait for their end and got no piece since then."""
         with self._reading() as database:
-            rows = database.execute(
-                "SELECT id, port, line, driver FROM message WHERE state = 'open' AND touched_at < ? ORDER BY id",
-                (utc(untouched_since),),
-            ).fetchall()
-        return [(row["id"], Line(row["port"], row["line"], row["driver"])) for row in rows]
+            return rows.lines_of(database, "state = 'open' AND touched_at < ?", utc(untouched_since))
 
     def note_rejected(
         self, line: Line, message: int | None, octets: bytes, reason: str, detail: str, at: datetime
@@ -201,32 +233,32 @@ class Journal:
     def rejected(self, message: int) -> list[bytes]:
         """Damaged octets kept beside a message, oldest first."""
         with self._reading() as database:
-            rows = database.execute(
+            found = database.execute(
                 "SELECT octets FROM rejected WHERE message_id = ? ORDER BY id", (message,)
             ).fetchall()
-            written = [bytes(row["octets"]) for row in rows]
+            written = [bytes(row["octets"]) for row in found]
             return written + [row[2] for row in self._unwritten.rejected if row[0] == message]
 
     def last_messages(self, meter_key: str, limit: int) -> list[PastMessage]:
         """The last messages of a meter that held readings, newest first."""
         with self._reading() as database:
-            rows = database.execute(
-                "SELECT id FROM message WHERE meter_key = ? AND state = 'decoded' ORDER BY id DESC LIMIT ?",
+            found = database.execute(
+                "SELECT id FROM message WHERE meter_key = ? AND readings > 0 ORDER BY id DESC LIMIT ?",
                 (meter_key, limit),
             ).fetchall()
-            return [PastMessage(row["id"], self._readings(row["id"])) for row in rows]
+            return [PastMessage(id_, rows.readings_of(database, id_)) for (id_,) in found]
 
     # ---------------------------------------------------------------- readings and receipts
 
     def waiting(self, after: int, limit: int) -> list[Waiting]:
         """The next readings without a receipt whose number is greater than `after`, in order."""
         with self._reading() as database:
-            rows = database.execute(
-                "SELECT number, payload, sha256 FROM reading WHERE receipt_at IS NULL AND number > ? "
+            found = database.execute(
+                f"SELECT number, payload, sha256 FROM reading WHERE number > ? AND {_WAITING} "
                 "ORDER BY number LIMIT ?",
-                (after, limit),
+                (max(after, self._all_receipted), limit),
             ).fetchall()
-        return [Waiting(*row) for row in rows]
+        return [Waiting(*row) for row in found]
 
     def digest(self, number: int) -> str | None:
         """SHA-256 of a reading's payload; None when there is no such reading (any more)."""
@@ -245,7 +277,7 @@ class Journal:
     def credit(self, number: int, verdict: str, epoch: str, at: datetime) -> None:
         """Note a receipt; it is written with the next commit. The caller has compared digest and epoch."""
         with self._lock:
-            self._unwritten.receipts.append((verdict, epoch, utc(at), number))
+            self._unwritten.receipts.append((number, verdict, epoch, utc(at)))
 
     @property
     def unwritten(self) -> bool:
@@ -279,13 +311,10 @@ class Journal:
                 database.execute(
                     "INSERT INTO epoch (id, mark, adopted_at) VALUES (?, ?, ?)", (epoch, mark, utc(at))
                 )
-                database.execute(
-                    "UPDATE reading SET verdict = NULL, receipt_epoch = NULL, receipt_at = NULL "
-                    "WHERE number > ? AND receipt_at IS NOT NULL",
-                    (mark,),
-                )
+                database.execute("DELETE FROM receipt WHERE number > ?", (mark,))
         if known is None:
             self._epoch = epoch
+            self._all_receipted = min(self._all_receipted, mark)
         return known is None
 
     # ---------------------------------------------------------------- keeping house
@@ -293,12 +322,10 @@ class Journal:
     def prune(self, before: datetime) -> int:
         """Delete messages whose every reading got its receipt before then. Returns how many; call until 0."""
         with self._writing() as database:
-            return database.execute(
-                "DELETE FROM message WHERE id IN (SELECT id FROM message m WHERE state <> 'open' "
-                "AND touched_at < ?1 AND NOT EXISTS (SELECT 1 FROM reading WHERE message_id = m.id "
-                "AND (receipt_at IS NULL OR receipt_at >= ?1)) LIMIT ?2)",
-                (utc(before), PRUNE_AT_ONCE),
-            ).rowcount
+            database.execute(
+                "UPDATE journal SET last_message = ?, last_number = ?", (self._last_message, self._last_number)
+            )
+            return rows.remove_messages(database, utc(before), PRUNE_AT_ONCE)
 
     def try_commit(self) -> None:
         """Commit something that changes nothing.
@@ -313,9 +340,9 @@ class Journal:
         """How much is in here."""
         with self._reading() as database:
             row = database.execute(
-                "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM reading WHERE receipt_at IS NULL), "
+                "SELECT coalesce(sum(readings), 0), coalesce(sum(readings), 0) - (SELECT count(*) FROM receipt), "
                 "(SELECT count(*) FROM message WHERE state = 'open'), "
-                "(SELECT count(*) FROM message WHERE state = 'undecodable'), (SELECT count(*) FROM rejected)"
+                "coalesce(sum(state = 'undecodable'), 0), (SELECT count(*) FROM rejected) FROM message"
             ).fetchone()
         return Counts(*row)
 
@@ -333,14 +360,14 @@ class Journal:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One commit; takes along what is unwritten. The lock is held until the octets are on disk."""
         with self._lock:
-            last_number = self._last_number
+            last = (self._last_message, self._last_number)
             try:
                 with transaction(self._database) as database:
                     if self._unwritten:
                         self._write_unwritten()
                     yield database
             except BaseException as error:
-                self._last_number = last_number
+                self._last_message, self._last_number = last
                 if isinstance(error, sqlite3.Error):
                     raise self._broken(error, "commit") from error
                 raise
@@ -351,38 +378,27 @@ class Journal:
         if self._unwritten.settled:
             self._database.executemany("UPDATE message SET resumable = 0 WHERE id = ?", self._unwritten.settled)
         if self._unwritten.receipts:
-            self._database.executemany(
-                "UPDATE reading SET verdict = ?, receipt_epoch = ?, receipt_at = ? WHERE number = ?",
-                self._unwritten.receipts,
-            )
-        for row in self._unwritten.rejected:
-            self._database.execute(
-                "INSERT INTO rejected (message_id, line, octets, reason, detail, received_at) VALUES (?,?,?,?,?,?)",
-                row,
-            )
-            self._database.execute(
-                "DELETE FROM rejected WHERE line = ?1 AND id <= (SELECT id FROM rejected WHERE line = ?1 "
-                "ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                (row[1], REJECTED_PER_LINE),
-            )
+            rows.insert_receipts(self._database, self._unwritten.receipts)
+        rows.insert_rejections(self._database, self._unwritten.rejected)
 
-    def _begin(self, line: Line, state: str, meter_key: str | None, at: str) -> int:
-        cursor = self._database.execute(
-            "INSERT INTO message (port, line, driver, state, meter_key, touched_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (line.port, line.name, line.driver, state, meter_key, at),
+    def _begin(self, line: Line, state: str, at: str) -> int:
+        message = self._last_message + 1
+        self._database.execute(
+            "INSERT INTO message (id, port, line, driver, origin, state, touched_at, resumable) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
+            (message, line.port, line.name, line.driver, line.origin.value, state, at),
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        self._last_message = message  # `_writing` takes it back if the commit fails
+        return message
 
-    def _go_on(self, line: Line, message: int, state: str, meter_key: str | None, at: str) -> int:
+    def _go_on(self, line: Line, message: int, state: str, at: str) -> int:
         """Touch an open message. One that was given up meanwhile is begun again with all its pieces."""
         changed = self._database.execute(
-            "UPDATE message SET state = ?, meter_key = ?, touched_at = ? WHERE id = ? AND state = 'open'",
-            (state, meter_key, at, message),
+            "UPDATE message SET touched_at = ?, state = ? WHERE id = ? AND state = 'open'", (at, state, message)
         ).rowcount
         if changed:
             return message
-        again = self._begin(line, state, meter_key, at)
+        again = self._begin(line, state, at)
         self._database.execute(
             "INSERT INTO piece SELECT ?, position, octets, context, received_at, synchronised, boot_id, "
             "monotonic_s FROM piece WHERE message_id = ?",
@@ -390,67 +406,39 @@ class Journal:
         )
         return again
 
-    def _add_octets(self, message: int, piece: StoredPiece) -> None:
-        stamp = piece.stamp
-        self._database.execute(
-            "INSERT INTO piece "
-            "VALUES (?1, (SELECT count(*) FROM piece WHERE message_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
-            (
-                message,
-                piece.octets,
-                piece.context,
-                utc(stamp.received_at),
-                stamp.synchronised,
-                stamp.boot_id,
-                stamp.monotonic_s,
-            ),
-        )
+    def _conclude(self, database: sqlite3.Connection, message: int, closing: Closing) -> None:
+        first = self._last_number + 1
+        changed = database.execute(
+            "UPDATE message SET state = ?, meter_key = ?, first_number = ?, readings = ? "
+            "WHERE id = ? AND state IN ('open', 'whole')",
+            (closing.state, closing.meter_key, first, len(closing.drafts), message),
+        ).rowcount
+        if not changed:
+            return
+        for position, draft in enumerate(closing.drafts):
+            payload = draft.encode(self.uuid, first + position, message, position)
+            database.execute(
+                "INSERT INTO reading (number, message_id, position, sha256, payload) VALUES (?, ?, ?, ?, ?)",
+                (first + position, message, position, digest(payload), payload),
+            )
+        self._last_number += len(closing.drafts)
+        if closing.state == "decoded":
+            self._close_repeated(database, message)
 
-    def _close_repeated(self, line: Line, message: int) -> None:
+    def _close_repeated(self, database: sqlite3.Connection, message: int) -> None:
         """A message that broke off and now came whole is no loss: the whole one begins with all its octets."""
-        others = self._database.execute(
-            "SELECT id, resumable FROM message WHERE line = ? AND state = 'open' AND id < ?", (line.name, message)
+        others = database.execute(
+            "SELECT id, resumable FROM message WHERE state = 'open' AND id < ?1 "
+            "AND line = (SELECT line FROM message WHERE id = ?1)",
+            (message,),
         ).fetchall()
         broken = [row["id"] for row in others if not (row["id"] in self._held and row["resumable"])]
         if not broken:
             return
-        whole = self._octets(message)
+        whole = rows.octets_of(database, message)
         for other in broken:
-            if whole.startswith(self._octets(other)):
-                self._database.execute("UPDATE message SET state = 'repeated' WHERE id = ?", (other,))
-
-    def _octets(self, message: int) -> bytes:
-        return b"".join(piece.octets for piece in self._pieces(message) if not piece.context)
-
-    def _add_readings(self, message: int, drafts: Sequence[Draft]) -> range:
-        first = self._last_number + 1
-        for position, draft in enumerate(drafts):
-            number = first + position
-            payload = draft.encode(self.uuid, number, message, position)
-            self._database.execute(
-                "INSERT INTO reading (number, message_id, position, payload, sha256) VALUES (?, ?, ?, ?, ?)",
-                (number, message, position, payload, digest(payload)),
-            )
-        self._last_number = first + len(drafts) - 1  # `_writing` takes it back if the commit fails
-        return range(first, first + len(drafts))
-
-    def _pieces(self, message: int) -> list[StoredPiece]:
-        rows = self._database.execute(
-            "SELECT octets, context, received_at, synchronised, boot_id, monotonic_s FROM piece "
-            "WHERE message_id = ? ORDER BY position",
-            (message,),
-        ).fetchall()
-        found = []
-        for octets, context, at, synchronised, boot, monotonic_s in rows:
-            stamp = Stamp(moment(at), None if synchronised is None else bool(synchronised), boot, monotonic_s)
-            found.append(StoredPiece(bytes(octets), stamp, context=bool(context)))
-        return found
-
-    def _readings(self, message: int) -> tuple[tuple[int, bytes], ...]:
-        rows = self._database.execute(
-            "SELECT number, payload FROM reading WHERE message_id = ? ORDER BY position", (message,)
-        ).fetchall()
-        return tuple((number, bytes(payload)) for number, payload in rows)
+            if whole.startswith(rows.octets_of(database, other)):
+                database.execute("UPDATE message SET state = 'repeated' WHERE id = ?", (other,))
 
     def _broken(self, error: sqlite3.Error, what: str) -> JournalError:
         code = getattr(error, "sqlite_errorcode", 0) or 0

@@ -19,7 +19,6 @@ PARTS = ("", "-wal", "-shm")
 """A SQLite file in WAL mode and its companions: the newest commits may stand in the log alone."""
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 CACHE_KIB = 1024
-CHECKPOINT_PAGES = 4000
 
 
 @contextmanager
@@ -120,7 +119,6 @@ def _open(path: Path, now: datetime) -> Journal:
         raise
     try:
         database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         return Journal(database, path, now)
     except sqlite3.DatabaseError as error:
         database.close()

@@ -75,14 +75,15 @@ def overview(path: Path) -> JournalOverview:
     with _looking(path) as database:
         (uuid,) = database.execute("SELECT uuid FROM journal").fetchone()
         epoch = database.execute("SELECT id, mark FROM epoch ORDER BY sequence DESC LIMIT 1").fetchone()
-        count, receipted, last, quarantined = database.execute(
-            "SELECT count(*), count(receipt_at), max(number), sum(verdict = 'quarantined') FROM reading"
+        count, last = database.execute("SELECT count(*), max(number) FROM reading").fetchone()
+        receipted, quarantined = database.execute(
+            "SELECT count(*), sum(verdict = 'quarantined') FROM receipt"
         ).fetchone()
         states = database.execute("SELECT state, count(*) FROM message GROUP BY state ORDER BY state").fetchall()
         damaged = database.execute("SELECT line, count(*) FROM rejected GROUP BY line ORDER BY line").fetchall()
         oldest = database.execute(
-            "SELECT min(m.touched_at) FROM reading r JOIN message m ON m.id = r.message_id "
-            "WHERE r.receipt_at IS NULL"
+            "SELECT min(touched_at) FROM reading JOIN message ON message.id = message_id "
+            "WHERE number NOT IN (SELECT number FROM receipt)"
         ).fetchone()[0]
     return JournalOverview(
         uuid=uuid,
@@ -107,9 +108,9 @@ def readings(path: Path, *, only_waiting: bool = False) -> Iterator[ReadingRow]:
     """
     with _looking(path) as database:
         for row in database.execute(
-            "SELECT r.number, r.message_id, r.position, m.port, m.state, m.touched_at, r.verdict, r.receipt_at "
-            "FROM reading r JOIN message m ON m.id = r.message_id "
-            "WHERE NOT ?1 OR r.receipt_at IS NULL ORDER BY r.number",
+            "SELECT number, message_id, position, port, state, touched_at, verdict, receipt.at FROM reading "
+            "JOIN message ON message.id = message_id LEFT JOIN receipt USING (number) "
+            "WHERE NOT ?1 OR receipt.at IS NULL ORDER BY number",
             (only_waiting,),
         ):
             yield ReadingRow(*row)
@@ -123,7 +124,9 @@ def whole_reading(path: Path, number: int) -> WholeReading | None:
     """
     with _looking(path) as database:
         row = database.execute(
-            "SELECT payload, sha256, verdict, receipt_epoch, receipt_at FROM reading WHERE number = ?", (number,)
+            "SELECT payload, sha256, verdict, epoch, at FROM reading LEFT JOIN receipt USING (number) "
+            "WHERE number = ?",
+            (number,),
         ).fetchone()
     return WholeReading(*row) if row else None
 

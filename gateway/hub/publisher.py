@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -37,13 +36,10 @@ FLUSH_AFTER_S = 0.2
 STATUS_EVERY_S = 60.0
 """Changed counts alone are told no oftener."""
 RETRY_S = 1.0
+BREATH_S = 0.1
+"""While meters are being read, publishing pauses this long after each pass: the meter that waits goes first."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Published:
-    number: int
 
 
 _CONNECTED, _DISCONNECTED, _WAKE, _STOP = object(), object(), object(), object()
@@ -82,7 +78,11 @@ class Publisher:
         self._told_s = 0.0
         self._credited_s = 0.0
         self._untaken: Arrival | None = None
+        self._published_numbers: deque[int] = deque()
+        self._blocked = False
+        self._woken_s = 0.0
         self._connected = False
+        self._said_goodbye = False
         self._woken = threading.Event()
         self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._connection = Connection(
@@ -91,7 +91,7 @@ class Publisher:
             on_arrival=self._inbox.put,
             on_connected=lambda: self._inbox.put(_CONNECTED),
             on_disconnected=lambda: self._inbox.put(_DISCONNECTED),
-            on_published=lambda number: self._inbox.put(_Published(number)),
+            on_published=self._published,
             will=Will(topics.status(hub), _payload(self._status(online=False, brief=True))),
         )
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -106,10 +106,12 @@ class Publisher:
         """Say goodbye, write what is noted, disconnect."""
         self._inbox.put(_STOP)
         self._thread.join(timeout_s)
-        self._connection.stop(timeout_s)
+        if self._said_goodbye:  # if not, the connection is left to break, and the last will speaks
+            self._connection.stop(timeout_s)
 
     def wake(self) -> None:
         """There are new readings, or the alarms changed. Returns at once; for any thread."""
+        self._woken_s = time.monotonic()
         if not self._woken.is_set():
             self._woken.set()
             self._inbox.put(_WAKE)
@@ -121,33 +123,46 @@ class Publisher:
 
     # ---------------------------------------------------------------- the thread
 
+    def _published(self, number: int) -> None:
+        self._published_numbers.append(number)
+        if self._blocked:
+            self._blocked = False
+            self._inbox.put(_WAKE)
+
     def _run(self) -> None:
-        while True:
+        events: list[object] = []
+        while _STOP not in events:
+            events = self._events()
+            while self._published_numbers:
+                self._unacknowledged.pop(self._published_numbers.popleft(), None)
             try:
-                event = self._inbox.get(timeout=self._patience_s())
-            except queue.Empty:
-                event = None
-            if event is _STOP:
-                break
-            try:
-                if event is not None:
+                for event in events:
                     self._take(event)
                 self._work()
             except JournalError as error:
-                _log.error("%s", error)
-                self._alarms.raise_(Alarm.JOURNAL_CANNOT_COMMIT)
+                self._alarms.raise_(Alarm.JOURNAL_CANNOT_COMMIT, error)
                 time.sleep(RETRY_S)
             except Exception:
                 _log.exception("publishing failed; trying again")
                 time.sleep(RETRY_S)
+            if time.monotonic() - self._woken_s < 2 * BREATH_S:
+                time.sleep(BREATH_S)
         self._farewell()
+
+    def _events(self) -> list[object]:
+        """What is in the inbox; waits for something unless something is due."""
+        events: list[object] = []
+        try:
+            events.append(self._inbox.get(timeout=self._patience_s()))
+            while True:
+                events.append(self._inbox.get_nowait())
+        except queue.Empty:
+            return events
 
     def _take(self, event: object) -> None:
         if event is _WAKE:
             self._woken.clear()
             self._exhausted = False
-        elif isinstance(event, _Published):
-            self._unacknowledged.pop(event.number, None)
         elif isinstance(event, Arrival):
             self._arrived(event)
         elif event is _CONNECTED:
@@ -166,12 +181,12 @@ class Publisher:
 
     def _work(self) -> None:
         now_s = time.monotonic()
-        if self._untaken is not None:
-            self._adopt(self._untaken)
         if self._connected:
             self._tell(now_s)
             self._repeat(now_s)
             self._publish_new(now_s)
+        if self._untaken is not None:
+            self._adopt(self._untaken)
         if self._journal.unwritten and now_s - self._credited_s >= FLUSH_AFTER_S:
             self._journal.flush()
 
@@ -211,7 +226,7 @@ class Publisher:
         """False when it has to be tried later: no connection, or no room in it."""
         topic = topics.reading(self._hub, self._journal.uuid, reading.number)
         try:
-            sent = self._connection.publish(topic, reading.payload)
+            sent = self._send(topic, reading.payload)
         except ValueError as error:  # stands in the way of no other; tried again when its time comes
             _log.error("reading %d: %s", reading.number, error)
             self._alarms.raise_(Alarm.READING_TOO_LARGE)
@@ -222,6 +237,13 @@ class Publisher:
         self._unacknowledged[sent] = reading.number
         self._outstanding.sent(reading.number, reading.sha256, now_s)
         return True
+
+    def _send(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
+        sent = self._connection.publish(topic, payload, retain=retain)
+        if sent is None:  # the second attempt sees the room that came before `_published` was told to wake us
+            self._blocked = True
+            sent = self._connection.publish(topic, payload, retain=retain)
+        return sent
 
     # ---------------------------------------------------------------- what the server says
 
@@ -248,8 +270,7 @@ class Publisher:
             if digest is None:
                 continue
             if digest != receipt.sha256:
-                _log.error("reading %d: the receipt names other octets; it is not credited", receipt.number)
-                self._alarms.raise_(Alarm.RECEIPT_MISMATCH)
+                self._alarms.raise_(Alarm.RECEIPT_MISMATCH, f"reading {receipt.number}: not credited")
                 continue
             self._journal.credit(receipt.number, receipt.verdict.value, receipts.epoch, at)
             self._outstanding.arrived(receipt.number, now_s)
@@ -286,7 +307,7 @@ class Publisher:
         status = self._status(online=True)
         if status == told:
             self._told_s = now_s
-        elif self._connection.publish(topics.status(self._hub), _payload(status), retain=True) is not None:
+        elif self._send(topics.status(self._hub), _payload(status), retain=True) is not None:
             self._told, self._told_s = status, now_s
 
     def _status(self, *, online: bool, brief: bool = False) -> HubStatus:
@@ -307,10 +328,11 @@ class Publisher:
 
     def _farewell(self) -> None:
         try:
-            if self._connected:
-                status = self._status(online=False)
-                self._connection.publish(topics.status(self._hub), _payload(status), retain=True)
             self._journal.flush()
+            status = _payload(self._status(online=False))
+            self._said_goodbye = (
+                not self._connected or self._send(topics.status(self._hub), status, retain=True) is not None
+            )
         except JournalError as error:
             _log.error("%s", error)
 

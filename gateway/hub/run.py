@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from gateway.clock import Clock
 from gateway.hub.alarms import Alarm, Alarms
 from gateway.hub.attachments import Attachment
 from gateway.hub.configuration import HubConfiguration, driver_of
+from gateway.hub.decoder import Decoder, History
 from gateway.hub.decoding import Interpreter
 from gateway.hub.entries import Line
 from gateway.hub.intake import Intake
@@ -30,9 +32,10 @@ TICK_S = 1.0
 CLOCK_CHECK_S = 30.0
 TRIM_EVERY_S = 600.0
 PRUNE_EVERY_S = 24 * 3600.0
+START_WITHIN_S = 2.0
 STOP_WITHIN_S = 0.8
-HISTORY_MESSAGES = 200
-"""So many earlier messages of a meter without a running clock are compared with a new one."""
+SWITCH_S = 0.001
+"""How long one thread may compute while another waits: no meter waits for the decoding of another's message."""
 
 Decode = Callable[[Sequence[bytes]], Decoded]
 
@@ -66,10 +69,10 @@ class Hub:
             self._clock,
             sorted({driver.name for _section, driver in drivers}),
         )
-        self._zones = {section.name: section.zone or driver.zone for section, driver in drivers}
-        self._attachments = [
-            Attachment(section, driver, self._new_intake(driver.decode)) for section, driver in drivers
-        ]
+        self._ports = {section.name: (section, driver) for section, driver in drivers}
+        self._decoder = Decoder(self.journal, self._interpreter, self._alarms, self._publisher.wake)
+        origin = Origin(configuration.hub.origin)
+        self._attachments = [Attachment(section, driver, origin, self._new_intake) for section, driver in drivers]
         self._look_for_broken_s = 0.0
         self._check_clock_s = 0.0
         self._prune_s = 0.0
@@ -78,14 +81,18 @@ class Hub:
             self._alarms.raise_(Alarm.JOURNAL_SET_ASIDE)
 
     def start(self) -> None:
-        """Start all threads; returns at once."""
+        """Start all threads; returns when all ports were tried, or soon."""
         _log.info(
             "hub %s, journal %s, %d ports", self._configuration.hub.id, self.journal.uuid, len(self._attachments)
         )
         self.tick()
         self._publisher.start()
+        self._decoder.start()
         for attachment in self._attachments:
             attachment.start()
+        deadline_s = time.monotonic() + START_WITHIN_S
+        for attachment in self._attachments:
+            attachment.wait_until_tried(max(0.0, deadline_s - time.monotonic()))
 
     def tick(self) -> None:
         """Keep the house: broken messages, the clock, old readings."""
@@ -118,6 +125,7 @@ class Hub:
         deadline_s = time.monotonic() + STOP_WITHIN_S
         for attachment in self._attachments:
             attachment.join(max(0.0, deadline_s - time.monotonic()))
+        self._decoder.stop(STOP_WITHIN_S / 4)
         self._publisher.stop(STOP_WITHIN_S / 2)
         try:
             self.journal.close()
@@ -126,41 +134,40 @@ class Hub:
 
     # ---------------------------------------------------------------- inside
 
-    def _new_intake(self, decode: Decode) -> Callable[[Line, bool], Intake]:
-        def make(line: Line, replayed: bool) -> Intake:
-            interpreter = self._interpreter(line, decode, Origin.REPLAY if replayed else None)
-            return Intake(
-                self.journal,
-                line,
-                interpreter,
-                self._stamper,
-                self._alarms,
-                on_readings=self._publisher.wake,
-                resume_within_s=self._configuration.hub.incomplete_after_s,
-            )
+    def _new_intake(self, line: Line) -> Intake:
+        return Intake(
+            self.journal,
+            line,
+            self._stamper,
+            self._alarms,
+            on_message=self._decoder.put,
+            resume_within_s=self._configuration.hub.incomplete_after_s,
+        )
 
-        return make
+    def _interpreter(self, line: Line, history: History) -> Interpreter | None:
+        section, driver = self._ports.get(line.port, (None, None))
+        if section is None or driver is None or driver.name != line.driver:
+            return None
+        return self._interpreter_with(driver.decode, line, section.zone or driver.zone, history)
 
-    def _interpreter(self, line: Line, decode: Decode, origin: Origin | None = None) -> Interpreter:
+    def _interpreter_with(self, decode: Decode, line: Line, zone: str | None, history: History) -> Interpreter:
         hub = self._configuration.hub
         return Interpreter(
             decode=decode,
-            driver=line.driver,
+            line=line,
             hub=hub.id,
-            port=line.port,
-            zone=self._zones.get(line.port) or hub.zone,
-            origin=origin or Origin(hub.origin),
+            zone=zone or hub.zone,
             software=f"inr-gateway {__version__}",
-            last_messages=lambda key: self.journal.last_messages(key, HISTORY_MESSAGES),
+            last_messages=history,
             on_driver_fault=lambda: self._alarms.raise_(Alarm.DRIVER_FAULT),
         )
 
     def _close_broken(self) -> None:
         since = self._clock.now() - timedelta(seconds=self._configuration.hub.incomplete_after_s)
         for message, line in self.journal.open_messages(since):
-            interpreter = self._interpreter(line, _never)
+            interpreter = self._interpreter_with(_never, line, None, lambda _key: ())
             closing = interpreter.broken(self.journal.pieces(message), self.journal.rejected(message))
-            self.journal.close_message(message, closing)
+            self.journal.conclude([(message, closing)])
             _log.warning("port %s: message %d never came to its end; its octets are kept", line.name, message)
             self._publisher.wake()
 
@@ -188,6 +195,7 @@ def serve(configuration: HubConfiguration, *, on_ready: Callable[[], None] = lam
         StoreError: see `Hub`, or another hub holds the journal.
     """
     stopping = threading.Event()
+    sys.setswitchinterval(SWITCH_S)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     with alone(configuration.hub.journal):

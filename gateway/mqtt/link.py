@@ -5,8 +5,8 @@ What paho 2.x does otherwise, and what stands here instead:
 * Its default wipes the session at each start (``clean_start`` FIRST_ONLY): here the session is always kept.
 * Its ``ack`` knows no connection: an acknowledgement of an earlier connection would consume another message. A
   link has a generation, and a `Token` of an earlier one is discarded.
-* It resends by itself after a reconnect, past the in-flight limit (paho issue 698), and queues without bound: a
-  link never reconnects, and nothing waits inside paho.
+* It resends by itself after a reconnect, past the in-flight limit (paho.mqtt.python#698), and queues without
+  bound: a link never reconnects, and nothing waits inside paho.
 * It scans all that is in flight at every PUBACK when it bounds it itself: here a counter does.
 * It never reads the server's Receive Maximum: the window is the smaller of the two.
 * It falls back from MQTT 3.1.1 to 3.1 unasked, and writes from whichever thread publishes: both are turned off.
