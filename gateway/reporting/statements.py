@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from operator import attrgetter
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -169,21 +171,26 @@ def assemble(facts: Facts, as_of: date, role: Role, *, period: Period | None = N
     chosen = period or in_force(found, as_of)
     tests = _tests(facts, role)
     local = zones(history[0][1], tuple(ZoneChange(date.fromisoformat(day), name) for day, name in history))
-    days = {test.id: date.fromordinal(local.day_of(test.taken_at)) for test in tests}
-    last_tested = max(
-        (
-            day
-            for test in tests
-            if test.kind == "patient" and not test.voided and (day := days[test.id]) <= as_of and chosen.covers(day)
-        ),
-        default=as_of,
-    )
+    last_tested = as_of
+    for test in sorted(tests, key=_taken_at, reverse=True):  # in order already, but for control runs
+        if test.kind == "patient" and not test.voided:
+            day = date.fromordinal(local.day_of(test.taken_at))
+            if day <= as_of and chosen.covers(day):
+                last_tested = day
+                break
+    claimed = facts.claimed
+    if claimed:
+        days = {test.id: date.fromordinal(local.day_of(test.taken_at)) for test in tests}
+        claimed = tuple(unit for unit in claimed if chosen.covers(max(days[test] for test in unit.tests)))
     return Inputs(
         enrollment_of(papers, facts.enrolled, history, chosen, last_tested),
         tuple(tests),
         events_of(chosen, recorded),
-        tuple(unit for unit in facts.claimed if chosen.covers(max(days[test] for test in unit.tests))),
+        claimed,
     )
+
+
+_taken_at = attrgetter("taken_at")
 
 
 def periods_of(database: sqlite3.Connection, patient_id: str) -> list[Period]:
@@ -239,8 +246,9 @@ def _tests(facts: Facts, role: Role) -> list[Test]:
         papers.by_result(kinds.Review),
         papers.by_result(kinds.Attestation),
     )
+    silent = not any(said)
     tests = [
-        _test(row, facts.zones[0][1], said)
+        _plain(row, facts.zones[0][1]) if silent else _test(row, facts.zones[0][1], said)
         for row in facts.tested
         if role == "rig" or row.origin not in UNCOUNTED_ORIGINS
     ]
@@ -252,35 +260,39 @@ def _tests(facts: Facts, role: Role) -> list[Test]:
 
 
 def _test(row: store.Tested, zone: str, said: _OfResults) -> Test:
-    kind: Literal["patient", "control", "error"] = "control"
-    if row.kind in ("patient", "error"):
-        kind = "patient" if row.kind == "patient" else "error"
-    taken_at = moment(row.taken_at) if row.taken_at.endswith("Z") else _local(row.taken_at, zone)
-    reported = None if row.held or row.reported_at is None else moment(row.reported_at)
-    acknowledged = None if row.held or row.acknowledged_at is None else moment(row.acknowledged_at)
     number = row.result_id
     extra, abn, review = said.extra_orders.get(number), said.abns.get(number), said.reviews.get(number)
-    return Test(
-        id=str(number),
-        kind=kind,
-        source="manual" if row.by_hand else "device",
-        taken_at=taken_at,
-        reported_at=reported,
-        acknowledged_at=acknowledged,
+    return _plain(row, zone)._replace(
         reviewed_at=None if review is None else review.reviewed_at,
-        inr=_number(row.inr),
-        inr_text=row.inr or None,
-        # Copies of one test were grouped into one result before; meters repeat their record numbers, so the number
-        # that the tally looks at for duplicates is that of the result. A value entered by hand has none.
-        device_serial=row.meter_key,
-        device_seq=None if row.by_hand else number,
         attested=number in said.attestations,
-        # The version before has been reported; it is no test of its own here.
-        corrects=f"{number}/{row.version - 1}" if row.status == "corrected" else None,
-        voided=row.status == "retracted",
         reason_early=_reason(said.reasons.get(number)),
         extra_order_signed_on=None if extra is None else extra.signed_on,
         abn_signed_at=None if abn is None else abn.signed_at,
+    )
+
+
+_instant = datetime.fromisoformat
+_KINDS: dict[str, Literal["patient", "error"]] = {"patient": "patient", "error": "error"}
+
+
+def _plain(row: store.Tested, zone: str) -> Test:
+    """A test of which no paper speaks."""
+    number, kind, inr, taken_at, _, held, sent, accepted, meter, status, version, by_hand = row
+    return Test(
+        str(number),
+        _KINDS.get(kind, "control"),
+        "manual" if by_hand else "device",
+        _instant(taken_at) if taken_at[-1] == "Z" else _local(taken_at, zone),
+        None if held or sent is None else _instant(sent),
+        None if held or accepted is None else _instant(accepted),
+        None,
+        _number(inr),
+        inr or None,
+        meter,
+        None if by_hand else number,
+        False,
+        f"{number}/{version - 1}" if status == "corrected" else None,
+        status == "retracted",
     )
 
 
@@ -294,6 +306,7 @@ def _local(text: str, zone: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
 
 
+@lru_cache(maxsize=4096)
 def _number(text: str) -> Decimal | None:
     try:
         return Decimal(text)

@@ -146,7 +146,7 @@ def test_a_backup_older_than_the_last_receipts_is_filled_by_the_hub(stage: Stage
     configuration = ("--config", str(stage.server_configuration))
     stage.start_server()
     stage.start_hub()
-    remember(stage, tests=20, gap_s=0.1)
+    remember(stage, tests=40, gap_s=0.2)
     until(lambda: sum(bool(test.results) for test in observe(stage).memory) >= 5, 30, "a first part stored")
     backup = tmp_path / "backup.db"
     stage.call("server", "backup", *configuration, str(backup))

@@ -67,7 +67,7 @@ class Zones:
         starts = {change.start for change in history}
         if len(starts) != len(history):
             raise BadValueError("tz_history", "two zones start on the same date", "keep one zone per start date")
-        self._single = None if self._changes else self._first
+        self._single = self._first if all(info is self._first for _, _, info in self._changes) else None
 
     def instant(self, moment: dt.datetime) -> dt.datetime:
         """The instant of `moment`, comparable with any other.

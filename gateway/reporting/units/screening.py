@@ -184,10 +184,12 @@ class Screening:
 
     def _after_its_own_report(self, test: Test, taken: dt.datetime) -> bool:
         instant = self._zones.instant
-        for later in (test.acknowledged_at, test.reported_at, test.reviewed_at):
-            if later is not None and taken > instant(later):
-                return True
-        return False
+        acknowledged, reported, reviewed = test.acknowledged_at, test.reported_at, test.reviewed_at
+        return (
+            (acknowledged is not None and taken > instant(acknowledged))
+            or (reported is not None and taken > instant(reported))
+            or (reviewed is not None and taken > instant(reviewed))
+        )
 
     def _known(self, moment: dt.datetime | None) -> bool:
         return moment is not None and self._zones.day_of(moment) <= self._as_of
@@ -217,16 +219,16 @@ class Screening:
         """Copies of one record of a meter, and manual entries of what the meter has delivered (R20, R21)."""
         copies: dict[tuple[object, ...], Test] = {}
         more: dict[tuple[object, ...], list[Test]] = {}
-        manual: list[Test] = []
-        for test in self._tests:
+        manual = [test for test in self._tests if test.source == "manual"]
+        numbers = [test.device_seq for test in self._tests if test.device_seq is not None]
+        repeated = len(set(numbers)) < len(numbers)  # copies of a record share its number
+        for test in self._tests if repeated else ():
             if test.device_seq is not None and test.device_serial is not None:
                 # A correction of a record is not a copy of it.
                 key = (test.device_seq, test.device_serial, test.corrects, test.source)
                 first = copies.setdefault(key, test)
                 if first is not test:
                     more.setdefault(key, [first]).append(test)
-            if test.source == "manual":
-                manual.append(test)
         self._copies = list(more.values())
         found: set[str] = set()
         for group in self._copies:

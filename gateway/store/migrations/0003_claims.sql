@@ -108,8 +108,13 @@ CREATE INDEX assignment_patient ON assignment (patient_id, meter_key, from_at, t
 CREATE INDEX result_run ON result (meter_key, device_time) WHERE kind <> 'patient';
 
 CREATE TRIGGER tally_version AFTER INSERT ON version BEGIN
+    INSERT INTO tally_change (patient_id) VALUES (new.patient_id);
+END;
+
+-- Whoever had an earlier version of it, and is another person.
+CREATE TRIGGER tally_version_of_another AFTER INSERT ON version WHEN new.version > 1 BEGIN
     INSERT INTO tally_change (patient_id)
-    SELECT DISTINCT patient_id FROM version WHERE result_id = new.result_id;
+    SELECT DISTINCT patient_id FROM version WHERE result_id = new.result_id AND patient_id <> new.patient_id;
 END;
 
 -- Controls and errors belong to whoever had the meter then.

@@ -1,0 +1,153 @@
+"""A patient's tally together with everything it was made from; of one patient, or of all in one pass."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from gateway.clock import Clock
+from gateway.reporting.documents import kinds
+from gateway.reporting.documents.coverage import Period, in_force, periods
+from gateway.reporting.documents.papers import Papers, papers_from
+from gateway.reporting.statements import Facts, Inputs, StatementError, assemble, policy_for
+from gateway.reporting.units import Event, Policy, Statement, Test, UnitsError, tally
+from gateway.reporting.units.calendar import Zones, zones
+from gateway.store import tallies, tested
+from gateway.store.opening import Role
+
+__all__ = [
+    "Refused",
+    "Tallied",
+    "every_facts",
+    "facts_of",
+    "periods_in",
+    "tallied",
+    "tallies_of",
+    "today",
+    "without",
+]
+
+_NO_PAPERS = Papers({})
+
+
+class Tallied(NamedTuple):
+    """One patient's statement under one payer, and the facts and the policy behind it.
+
+    Attributes:
+        number: of the payer's period, from 1, oldest first.
+    """
+
+    patient_id: str
+    number: int
+    period: Period
+    inputs: Inputs
+    policy: Policy
+    statement: Statement
+
+    @property
+    def local(self) -> Zones:
+        """Makes the patient's local dates."""
+        return zones(self.inputs.enrollment.tz, self.inputs.enrollment.tz_history)
+
+    def day_of(self, moment: dt.datetime) -> dt.date:
+        """The local date of an instant."""
+        return dt.date.fromordinal(self.local.day_of(moment))
+
+    def tests(self) -> dict[str, Test]:
+        """All tests by id."""
+        return {test.id: test for test in self.inputs.tests}
+
+
+class Refused(NamedTuple):
+    """A patient of whom no statement can be made, and why."""
+
+    patient_id: str
+    why: str
+
+
+def tallied(
+    facts: Facts,
+    as_of: dt.date,
+    role: Role,
+    *,
+    period: Period | None = None,
+    policy: Policy | None = None,
+    trace: bool = False,
+) -> Tallied:
+    """The tally of one patient, under the policy in force or under another one. Reads nothing.
+
+    Args:
+        facts: everything known of the patient.
+        as_of: local day of the patient.
+        role: of the store.
+        period: one of `periods_in`; None: the one in force on `as_of`.
+        policy: another policy than the one in force.
+        trace: whether every decision is noted.
+
+    Raises:
+        StatementError: the patient is not enrolled, or has no zone of record.
+        UnitsError: a recorded fact cannot be used, or no policy is in force for the payer.
+    """
+    inputs = assemble(facts, as_of, role, period=period)
+    chosen = policy or policy_for(inputs, as_of)
+    made = tally(*inputs, chosen, as_of, trace=trace)
+    found = periods_in(facts)
+    here = period or in_force(found, as_of)
+    return Tallied(facts.patient_id, found.index(here) + 1, here, inputs, chosen, made)
+
+
+def without(known: Tallied, tests: Sequence[str], as_of: dt.date, *, trace: bool = False) -> Tallied:
+    """The tally as it would be had the claim on exactly these tests never been made."""
+    claimed = tuple(unit for unit in known.inputs.claimed if set(unit.tests) != set(tests))
+    inputs = known.inputs._replace(claimed=claimed)
+    return known._replace(inputs=inputs, statement=tally(*inputs, known.policy, as_of, trace=trace))
+
+
+def tallies_of(facts: Facts, as_of: dt.date, role: Role) -> Iterator[Tallied | Refused]:
+    """One tally for each payer's period that has begun, oldest first (rule R37); for the first one in any case."""
+    found = periods_in(facts)
+    for number, period in enumerate(found, 1):
+        if number > 1 and period.covered_from is not None and period.covered_from > as_of:
+            continue
+        try:
+            inputs = assemble(facts, as_of, role, period=period)
+            policy = policy_for(inputs, as_of)
+            made = tally(*inputs, policy, as_of)
+        except (StatementError, UnitsError) as refused:
+            yield Refused(facts.patient_id, str(refused))
+        else:
+            yield Tallied(facts.patient_id, number, period, inputs, policy, made)
+    if not found:
+        yield Refused(facts.patient_id, f"patient {facts.patient_id} is not enrolled; import an enrollment")
+
+
+def periods_in(facts: Facts) -> list[Period]:
+    """The patient's payers' periods, oldest first; empty when nothing says who pays."""
+    coverages = facts.papers.of(kinds.Coverage)
+    if coverages:
+        return periods(coverages, [Event(paper.type, paper.date) for paper in facts.papers.of(kinds.Event)])
+    return [] if facts.enrolled is None else [Period(facts.enrolled.payer, facts.enrolled.mac)]
+
+
+def facts_of(database: sqlite3.Connection, patient_id: str) -> Facts:
+    """Everything that the store knows of one patient, whether or not anybody enrolled them."""
+    for facts in every_facts(database, patient_id):
+        return facts
+    return Facts(patient_id, None, tested.zones(database, patient_id), _NO_PAPERS, (), (), {})
+
+
+def every_facts(database: sqlite3.Connection, patient_id: str | None = None) -> Iterator[Facts]:
+    """Every patient of whom an enrollment or a document says something, by id, in constant memory.
+
+    To be read inside one transaction, so that all tables tell of one moment.
+    """
+    for each in tallies.known(database, patient_id):
+        papers = papers_from(each.patient_id, each.papers) if each.papers else _NO_PAPERS
+        yield Facts(each.patient_id, each.enrolled, each.zones, papers, each.tested, each.claimed, each.frozen)
+
+
+def today(history: Sequence[tuple[str, str]], clock: Clock) -> dt.date:
+    """The local date now of a patient with this history of zones; that of UTC without one."""
+    return dt.date.fromordinal(zones(history[-1][1] if history else "UTC", ()).day(clock.now()))

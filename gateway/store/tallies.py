@@ -1,0 +1,286 @@
+"""Everything the tally needs, patient by patient, in one ordered pass over each table; and whose tally is due.
+
+Who is due follows the order in which facts were written, never the times of tests: late back-filled results come in
+any order. The triggers that write `tally_change` stand in the schema, so nothing can be written past them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import sqlite3
+from collections.abc import Iterator, Sequence, Set
+from typing import Any, Final, NamedTuple, cast
+
+from gateway.reporting.units.model import ClaimedUnit, Code
+from gateway.store.documents import Effective
+from gateway.store.tested import Enrolled, Tested
+
+__all__ = [
+    "STATEMENTS",
+    "Computed",
+    "Known",
+    "changed",
+    "computed",
+    "every_computed",
+    "forget",
+    "known",
+    "last_change",
+    "write",
+]
+
+
+class Known(NamedTuple):
+    """What the store knows of one patient, as `gateway.reporting.statements.Facts` wants it, papers unread."""
+
+    patient_id: str
+    enrolled: Enrolled | None
+    zones: list[tuple[str, str]]
+    papers: list[Effective]
+    tested: list[Tested]
+    claimed: tuple[ClaimedUnit, ...]
+    frozen: dict[str, str]
+
+
+class Computed(NamedTuple):
+    """The last tally of a patient: for which day, from every change up to `sequence`, with which outcome."""
+
+    patient_id: str
+    as_of: str
+    sequence: int
+    sha256: str
+
+
+# Each statement gives the patient first and is ordered by the patient; {one} restricts it to a single one.
+
+_ENROLLED: Final = """
+SELECT e.patient_id, e.payer, e.mac, e.diagnosis, e.valve_type, e.anticoagulant, e.warfarin_start, e.training_date,
+       e.training_documented, e.order_signed_on, e.order_expires_on
+  FROM enrollment e
+ WHERE {one} NOT EXISTS (SELECT 1 FROM enrollment n WHERE n.patient_id = e.patient_id AND n.id > e.id)
+ ORDER BY e.patient_id
+"""
+
+_ZONES: Final = (
+    "SELECT patient_id, from_date, zone FROM patient_zone e WHERE {one} 1 ORDER BY patient_id, from_date"
+)
+
+_PAPERS: Final = """
+SELECT e.patient_id, e.id, e.kind, e.body, coalesce(r.merged_into, e.result_id)
+  FROM document e LEFT JOIN result r ON r.id = e.result_id
+ WHERE {one} e.voids = 0 AND NOT EXISTS (SELECT 1 FROM document n WHERE n.supersedes = e.id)
+ ORDER BY e.patient_id, e.id
+"""
+
+# The same rows as `tested.tested` gives for one patient, found without touching bodies and octets: every table is
+# met through an index that holds all that is asked of it, but for the small rows of `result`. A test has a row for
+# each version, report, attempt and evidence; `_tests` takes the newest version and the earliest instants. CROSS
+# JOIN keeps the loops in this order.
+_TESTED: Final = """
+SELECT e.patient_id, e.result_id, e.version, r.kind, r.inr, e.taken_at, e.origin, a.started_at, x.at, r.meter_key,
+       CASE WHEN r.merged_into IS NULL THEN e.status ELSE 'retracted' END,
+       CASE WHEN e.origin = 'person' THEN NOT EXISTS (SELECT 1 FROM reading g WHERE g.result_id = e.result_id
+         AND g.journal NOT IN (SELECT journal FROM desk)) ELSE 0 END
+  FROM version e CROSS JOIN result r ON r.id = e.result_id
+  LEFT JOIN report p ON p.result_id = e.result_id AND p.version = e.version
+  LEFT JOIN attempt a ON a.report_id = p.id
+  LEFT JOIN evidence x ON x.report_id = p.id AND x.level BETWEEN 'delivered' AND 'seen'
+ WHERE {one} 1
+ ORDER BY e.patient_id, e.taken_at, e.result_id
+"""
+
+_RUNS: Final = """
+SELECT DISTINCT e.patient_id, r.id, 0, r.kind, r.inr, r.device_time, '', NULL, NULL, r.meter_key, '', 0
+  FROM assignment e JOIN result r ON r.meter_key = e.meter_key AND r.kind <> 'patient'
+ WHERE {one} r.device_time <> '' AND r.merged_into IS NULL
+   AND substr(e.from_at, 1, 10) <= substr(r.device_time, 1, 10)
+   AND (e.to_at IS NULL OR substr(r.device_time, 1, 10) < substr(e.to_at, 1, 10))
+   AND NOT EXISTS (SELECT 1 FROM version v WHERE v.result_id = r.id AND v.patient_id = e.patient_id)
+ ORDER BY e.patient_id, r.device_time, r.id
+"""
+
+_CLAIMED: Final = """
+SELECT e.patient_id, e.id, e.dos, e.code, e.modifiers, t.test_id, t.taken_at
+  FROM claim e JOIN claim_test t ON t.claim_id = e.id
+ WHERE {one} t.standing = 1
+ ORDER BY e.patient_id, e.dos, e.id, t.place
+"""
+
+STATEMENTS: Final = tuple(each.format(one="") for each in (_ENROLLED, _ZONES, _PAPERS, _TESTED, _RUNS, _CLAIMED))
+"""What one pass over all patients reads, each ordered by the patient."""
+
+
+def known(database: sqlite3.Connection, patient_id: str | None = None) -> Iterator[Known]:
+    """Every patient of whom an enrollment or a document says something, by id; or one of them.
+
+    In memory are one row of each table, one patient, and which results wait for a person. To be read inside one
+    transaction.
+    """
+    zones = _Rows(database, _ZONES, patient_id)
+    tested = _Rows(database, _TESTED, patient_id)
+    runs = _Rows(database, _RUNS, patient_id)
+    claimed = _Rows(database, _CLAIMED, patient_id)
+    held = _held(database, patient_id)
+    enrolled, papers = _Rows(database, _ENROLLED, patient_id), _Rows(database, _PAPERS, patient_id)
+    while True:
+        heads = [head for head in (enrolled.head, papers.head) if head is not None]
+        if not heads:
+            return
+        patient = min(heads)
+        row = enrolled.of(patient)
+        units, frozen = _claimed(claimed.of(patient))
+        yield Known(
+            patient,
+            Enrolled._make(row[-1][1:])._replace(training_documented=bool(row[-1][8])) if row else None,
+            [(each[1], each[2]) for each in zones.of(patient)],
+            [Effective(*each[1:]) for each in papers.of(patient)],
+            _tests([*tested.of(patient), *runs.of(patient)], held),
+            units,
+            frozen,
+        )
+
+
+class _Rows:
+    """The rows of one statement, taken patient by patient."""
+
+    __slots__ = ("_groups", "_next")
+
+    def __init__(self, database: sqlite3.Connection, statement: str, patient_id: str | None) -> None:
+        one = "" if patient_id is None else "e.patient_id = ? AND"
+        cursor = database.cursor()
+        cursor.row_factory = None  # plain tuples: half the time of rows with names
+        cursor.execute(statement.format(one=one), () if patient_id is None else (patient_id,))
+        self._groups = itertools.groupby(cursor, key=_patient)
+        self._next: tuple[str, Iterator[Sequence[Any]]] | None = next(self._groups, None)
+
+    @property
+    def head(self) -> str | None:
+        """The patient of the next row."""
+        return None if self._next is None else self._next[0]
+
+    def of(self, patient: str) -> list[Sequence[Any]]:
+        """The rows of this patient. Those of patients before are passed over: nothing says who they are."""
+        while self._next is not None and self._next[0] < patient:
+            self._next = next(self._groups, None)
+        if self._next is None or self._next[0] != patient:
+            return []
+        rows = list(self._next[1])
+        self._next = next(self._groups, None)
+        return rows
+
+
+def _patient(row: Sequence[Any]) -> str:
+    return cast("str", row[0])
+
+
+def _tests(rows: Sequence[Sequence[Any]], held: Set[int]) -> list[Tested]:
+    """One test for all rows that speak of it: its newest version, in the place where that one stands."""
+    found: dict[int, Tested] = {}
+    for _, result, version, kind, inr, taken_at, origin, sent, accepted, meter, status, by_hand in rows:
+        before = found.get(result)
+        if before is not None:
+            if version < before.version:
+                continue
+            if version == before.version:
+                found[result] = before._replace(
+                    reported_at=_earlier(before.reported_at, sent),
+                    acknowledged_at=_earlier(before.acknowledged_at, accepted),
+                )
+                continue
+            del found[result]  # it goes to the place of the newer version
+        found[result] = Tested(
+            result,
+            kind,
+            inr,
+            taken_at,
+            origin,
+            result in held and version > 0,
+            sent,
+            accepted,
+            meter,
+            status,
+            version,
+            by_hand == 1,
+        )
+    return list(found.values())
+
+
+def _earlier(left: str | None, right: str | None) -> str | None:
+    return right if left is None else left if right is None else min(left, right)
+
+
+def _held(database: sqlite3.Connection, patient_id: str | None) -> Set[int]:
+    """Results that wait for a person: as many as a person's queue holds."""
+    rows = database.execute(
+        "SELECT DISTINCT q.result_id FROM quarantine q WHERE q.closed_at IS NULL AND q.result_id IS NOT NULL"
+        if patient_id is None
+        else "SELECT q.result_id FROM version e JOIN quarantine q ON q.result_id = e.result_id"
+        " AND q.closed_at IS NULL WHERE e.patient_id = ?",
+        () if patient_id is None else (patient_id,),
+    )
+    return {row[0] for row in rows}
+
+
+def _claimed(rows: Sequence[Sequence[Any]]) -> tuple[tuple[ClaimedUnit, ...], dict[str, str]]:
+    if not rows:
+        return (), {}
+    units = [
+        ClaimedUnit(
+            tuple(row[5] for row in tests), dt.date.fromisoformat(dos), cast("Code", code), tuple(modifiers.split())
+        )
+        for (_, dos, code, modifiers), tests in (
+            (key, list(group)) for key, group in itertools.groupby(rows, key=lambda row: tuple(row[1:5]))
+        )
+    ]
+    return tuple(units), {row[5]: row[6] for row in rows}
+
+
+# ---------------------------------------------------------------- whose tally is due
+
+
+def last_change(database: sqlite3.Connection) -> int:
+    """Number of the last change; 0 before the first. Numbers never come again."""
+    row = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tally_change'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def changed(database: sqlite3.Connection, up_to: int) -> list[str]:
+    """Patients about whom something was written that no tally has seen, in the order of the writing."""
+    rows = database.execute(
+        "SELECT c.patient_id FROM tally_change c LEFT JOIN tally t ON t.patient_id = c.patient_id"
+        " WHERE c.sequence <= ? AND (t.sequence IS NULL OR t.sequence < c.sequence)"
+        " GROUP BY c.patient_id ORDER BY min(c.sequence)",
+        (up_to,),
+    )
+    return [row[0] for row in rows]
+
+
+def forget(database: sqlite3.Connection, up_to: int) -> None:
+    """Take away the changes that every tally has seen."""
+    database.execute("DELETE FROM tally_change WHERE sequence <= ?", (up_to,))
+
+
+def computed(database: sqlite3.Connection, patient_id: str) -> Computed | None:
+    """The last tally of a patient, or None."""
+    row = database.execute(
+        "SELECT patient_id, as_of, sequence, sha256 FROM tally WHERE patient_id = ?", (patient_id,)
+    ).fetchone()
+    return None if row is None else Computed(*row)
+
+
+def every_computed(database: sqlite3.Connection) -> Iterator[Computed]:
+    """The last tally of every patient, by id."""
+    cursor = database.cursor()
+    cursor.row_factory = None
+    for row in cursor.execute("SELECT patient_id, as_of, sequence, sha256 FROM tally ORDER BY patient_id"):
+        yield Computed(*row)
+
+
+def write(database: sqlite3.Connection, tallies: Sequence[Computed], at: str) -> None:
+    """Keep tallies, unless one made from later changes is there already."""
+    database.executemany(
+        "INSERT INTO tally (patient_id, as_of, sequence, sha256, computed_at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (patient_id) DO UPDATE SET as_of = excluded.as_of, sequence = excluded.sequence,"
+        " sha256 = excluded.sha256, computed_at = excluded.computed_at WHERE excluded.sequence >= tally.sequence",
+        [(*each, at) for each in tallies],
+    )
