@@ -21,6 +21,7 @@ from gateway.server.refusals import Reason, Refusal
 from gateway.server.safety import is_urgent
 from gateway.server.validation import understand
 from gateway.store import quarantine, readings, results
+from gateway.store.desk import DESK
 from gateway.wire.reading import Origin, Reading
 
 __all__ = [
@@ -100,6 +101,8 @@ def origin_of(book: Book, reading: Reading) -> Origin | Refusal:
     kind = book.hub_kind(reading.hub)
     if kind is None:
         return Refusal(Reason.UNKNOWN_HUB, f"hub {reading.hub} is not registered")
+    if reading.origin is Origin.PERSON and reading.hub != DESK:
+        return Refusal(Reason.ORIGIN, "it says that a person entered it, and only the desk can do that")
     origin = Origin.SIMULATOR if kind == "rig" else reading.origin
     if book.role == "production" and origin in (Origin.SIMULATOR, Origin.REPLAY):
         return Refusal(Reason.ORIGIN, f"origin is {origin.value}, and this is a production store")

@@ -75,6 +75,7 @@ class Listed:
     """A result and where it is.
 
     Attributes:
+        inr: as the meter displayed it; without a version normalised (``>8``).
         readings: as ``hub/journal/number``, in the order of arrival.
         version, status, patient, taken_at, uncertainty_s, quality, origin: of the version that holds; None without.
         waits: open quarantine rows as (number, reason, detail).
@@ -102,8 +103,10 @@ class Listed:
 def listed(database: sqlite3.Connection, *, patient: str | None = None, result: int | None = None) -> list[Listed]:
     """Results in the order of their tests, as far as that is known; of one patient, one result, or all."""
     rows = database.execute(
-        "SELECT result.id, kind, meter_key, device_time, inr, version, status, patient_id, taken_at, uncertainty_s,"
-        " quality, origin FROM result LEFT JOIN version ON version.result_id = result.id AND version.version ="
+        "SELECT result.id, kind, meter_key, device_time,"
+        " COALESCE(json_extract(body, '$.inr.text'), inr) AS inr, version, status, patient_id, taken_at,"
+        " uncertainty_s, quality, origin"
+        " FROM result LEFT JOIN version ON version.result_id = result.id AND version.version ="
         " (SELECT MAX(version) FROM version AS newer WHERE newer.result_id = result.id)"
         " WHERE merged_into IS NULL AND (? IS NULL OR patient_id = ?) AND (? IS NULL OR result.id = ?)"
         " ORDER BY COALESCE(taken_at, device_time), result.id",

@@ -98,6 +98,7 @@ def settled(stage: Stage) -> Observation:
 def judge(now: Observation) -> None:
     """The store equals the meter's memory, none twice, every report at the far end, no copy without a reason."""
     assert now.lost == ()
+    assert now.altered == ()
     assert now.doubled == ()
     assert now.strange == ()
     assert now.unexplained == ()

@@ -78,6 +78,15 @@ class Observation:
         return tuple(test for test in self.memory if len(test.results) > 1)
 
     @property
+    def altered(self) -> tuple[Remembered, ...]:
+        """Tests whose INR does not stand in the store character by character as the meter displayed it."""
+        return tuple(
+            test
+            for test in self.memory
+            if test.kind == "patient" and any(result.version and result.inr != test.inr for result in test.results)
+        )
+
+    @property
     def settled(self) -> bool:
         """All told, all stored, all receipted, every patient's result delivered."""
         return self.receipts == self.readings > 0 and all(
@@ -95,7 +104,7 @@ def observe(stage: Stage) -> Observation:
         sendings = _sendings(database)
     by_test: dict[tuple[str, str, str], list[Listed]] = {}
     for result in results:
-        by_test.setdefault((result.kind, result.device_time, result.inr), []).append(result)
+        by_test.setdefault((result.kind, result.device_time, _plain(result.inr)), []).append(result)
     memory = []
     for line in lines:
         if line["event"] == "holds":

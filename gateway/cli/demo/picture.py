@@ -73,6 +73,7 @@ def said(console: Console, now: Observation) -> bool:
     verdicts = [
         (not now.lost, f"lost: {len(now.lost)} of the {told} tests that the meter was told are received"),
         (told == len(now.memory), f"left in the meter: {len(now.memory) - told} of {len(now.memory)}"),
+        (not now.altered, f"altered on the way: {len(now.altered)}"),
         (not now.doubled and not now.strange, f"doubled in the store: {len(now.doubled) + len(now.strange)}"),
         (
             not now.unexplained,

@@ -187,6 +187,12 @@ def test_a_full_disk_takes_nothing_and_the_next_try_works(stage: Stage) -> None:
 # ---------------------------------------------------------------- origin
 
 
+def test_only_the_desk_can_say_that_a_person_entered_it(stage: Stage) -> None:
+    stage.take(reading(1, origin=Origin.PERSON))
+    assert stage.versions() == []
+    assert [entry.reason for entry in stage.waiting()] == ["origin"]
+
+
 @pytest.mark.parametrize("origin", [Origin.SIMULATOR, Origin.REPLAY])
 def test_production_never_counts_what_is_simulated_or_replayed(stage: Stage, origin: Origin) -> None:
     stage.take(reading(1, origin=origin))

@@ -135,7 +135,7 @@ def _results_section(database: sqlite3.Connection, known: Tallied, unit: Unit, i
             (
                 test_id,
                 f"{local:%Y-%m-%d %H:%M %Z}",
-                str(test.inr_text or test.inr or ""),
+                (body.get("inr") or {}).get("text") or str(test.inr_text or test.inr or ""),
                 " ".join(part for part in (meter.get("vendor"), meter.get("model")) if part),
                 meter.get("serial") or "",
                 body.get("record_number") or "",
