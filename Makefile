@@ -22,7 +22,7 @@ lint:
 
 bench: ## measures speed beside the disk and the broker of this machine; see docs/benchmarks.md
 	@.ci/setup
-	$(PY) -m pytest -m bench -s --timeout 600 tests/bench
+	$(PY) -m pytest -m bench -s --timeout 600
 
 schemas: ## writes config/schemas from the models
 	@.ci/setup --no-programs

@@ -19,6 +19,8 @@ from drivers.contract import ConfirmedBy, Driver
 from drivers.transports.address import listen, listens, open_transport
 from drivers.transports.base import Listener, Transport
 from drivers.transports.capture import CapturingTransport, captured_octets
+from drivers.transports.replay import ReplayTransport
+from drivers.transports.sightings import Sighting, phdc_devices, serial_ports, there
 
 __all__ = [
     "CapturingTransport",
@@ -26,6 +28,8 @@ __all__ = [
     "Listener",
     "NotUsableError",
     "Offer",
+    "ReplayTransport",
+    "Sighting",
     "Transport",
     "available",
     "captured_octets",
@@ -34,7 +38,10 @@ __all__ = [
     "listen",
     "listens",
     "open_transport",
+    "phdc_devices",
     "protocols",
+    "serial_ports",
+    "there",
 ]
 
 DRIVERS = "inr_gateway.drivers"

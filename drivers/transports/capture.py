@@ -15,6 +15,7 @@ patients' results: only its owner may read it.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -72,6 +73,7 @@ class CapturingTransport(Transport):
         self._file: int | None = None
         self._size = 0
         self._ended = False
+        self._is_new = True
         self._lock = threading.Lock()
         self._note(REMARK, f"open {self.peer}")
 
@@ -94,6 +96,24 @@ class CapturingTransport(Transport):
         except TransportError as error:
             self._note(REMARK, f"error {error.reason}")
             raise
+
+    def sync(self) -> None:
+        """Have on disk what was moved so far.
+
+        Raises:
+            OSError: it is not: the capture ended, because its file could not be written.
+        """
+        with self._lock:
+            if self._file is None:
+                raise OSError(errno.EIO, "the capture could not be written", str(self._path))
+            os.fsync(self._file)
+            if self._is_new:
+                folder = os.open(self._path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+                self._is_new = False
 
     def close(self) -> None:
         """Close the connection and the file."""

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import base64
-import dataclasses
 import json
 import sys
-import tomllib
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +14,7 @@ from typing import Any
 from drivers import registry
 from drivers.contract import Driver
 from drivers.errors import DriverError
-from gateway.configuration import shipped
+from gateway.cli.records import plain, read_profile
 
 __all__ = ["add_arguments", "run"]
 
@@ -105,11 +101,8 @@ def _from_hex(text: bytes) -> bytes:
 
 
 def _driver(protocol: str, profile: str) -> Driver:
-    path = Path(profile)
-    if not path.exists() and path.name == profile:
-        path = shipped() / "profiles" / f"{profile.removesuffix('.toml')}.toml"
+    path, content = read_profile(profile)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
         return registry.get(str(content.get("driver", protocol)))(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -120,21 +113,5 @@ def _decoded(driver: Driver, message: Mapping[str, Any]) -> dict[str, Any]:
         decoded = driver.decode([base64.b64decode(message["octets"])])
     except DriverError as error:
         return {"error": {"reason": str(error.reason), "text": str(error)}}
-    plain: dict[str, Any] = _plain(decoded)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """Records as JSON knows them; octets are left out, because the message above shows them."""
-    if isinstance(value, DriverError):
-        return {"reason": str(value.reason), "text": str(value), "offset": value.offset}
-    if dataclasses.is_dataclass(value):
-        fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {name: _plain(content) for name, content in fields if not isinstance(content, bytes)}
-    if isinstance(value, (tuple, list)):
-        return [_plain(content) for content in value]
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value
+    said: dict[str, Any] = plain(decoded)
+    return said

@@ -11,9 +11,8 @@ from typing import Protocol
 
 from drivers.contract import Context, Event, Finished, Piece, Rejected, Send, Session
 from drivers.errors import DriverError, ProtocolError, ProtocolReason, TransportError
-from gateway.hub.intake import Intake
 
-__all__ = ["Contact", "Transport"]
+__all__ = ["Contact", "Taker", "Transport"]
 
 READ_OCTETS = 65_536
 LONGEST_WAIT_S = 0.5
@@ -39,6 +38,28 @@ class Transport(Protocol):
         """Release it; may be called twice."""
 
 
+class Taker(Protocol):
+    """What a conversation brings goes there: the hub's `gateway.hub.intake.Intake`, or a terminal."""
+
+    def note(self, context: Context, /) -> None:
+        """Keep what later messages need."""
+
+    def take(self, piece: Piece, /) -> bool:
+        """Have a piece on disk; False when it is not and must not be acknowledged."""
+
+    def reject(self, rejected: Rejected, /) -> None:
+        """Keep damaged octets."""
+
+    def tally(self) -> int:
+        """Whole messages since the last call, for the log."""
+
+    def settle(self) -> None:
+        """The conversation ended in order."""
+
+    def close(self) -> None:
+        """The connection is over."""
+
+
 class Contact:
     """Moves octets between a transport and a session, and keeps one order: disk first, then the acknowledgement."""
 
@@ -47,7 +68,7 @@ class Contact:
         name: str,
         transport: Transport,
         session: Session,
-        intake: Intake,
+        intake: Taker,
         *,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -9,22 +9,35 @@ import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 
-def fdatasyncs_per_s(folder: Path, count: int = 300) -> float:
-    """Overwrites of 4 KiB followed by fdatasync, one after the other: what the disk can promise at most."""
-    file = os.open(folder / "beside.bin", os.O_RDWR | os.O_CREAT, 0o600)
+class Disk(NamedTuple):
+    """fdatasyncs per second, one after the other, each after 4 KiB."""
+
+    append: float
+    """At the end of a growing file: what whoever keeps a record of each result asks of the disk."""
+    overwrite: float
+    """Over the same 4 KiB: the least a disk can be asked."""
+
+
+def fdatasyncs_per_s(folder: Path, count: int = 300) -> Disk:
+    """Measure both on the file system of a folder."""
+    path = folder / "beside.bin"
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     block = os.urandom(4096)
     try:
-        os.pwrite(file, block, 0)
-        os.fsync(file)
-        began_s = time.perf_counter()
-        for _ in range(count):
-            os.pwrite(file, block, 0)
-            os.fdatasync(file)
-        return count / (time.perf_counter() - began_s)
+        rates = []
+        for growing in (True, False):
+            began_s = time.perf_counter()
+            for number in range(count):
+                os.pwrite(file, block, number * len(block) if growing else 0)
+                os.fdatasync(file)
+            rates.append(count / (time.perf_counter() - began_s))
+        return Disk(*rates)
     finally:
         os.close(file)
+        path.unlink()
 
 
 def _string(text: bytes) -> bytes:

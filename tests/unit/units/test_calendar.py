@@ -45,6 +45,15 @@ def test_months_are_added_with_a_clamp(day: dt.date, months: int) -> None:
     assert later.day == day.day or (later.day < day.day and (later + dt.timedelta(days=1)).day == 1)
 
 
+def test_the_last_days_of_all_months_are_clamped_to_the_target_month() -> None:
+    for year, month in [(year, month) for year in (2023, 2024) for month in range(1, 13)]:
+        for months in range(15):
+            first = dt.date(year + (month + months - 1) // 12, (month + months - 1) % 12 + 1, 1)
+            last = max(day for day in (first + dt.timedelta(days=n) for n in range(31)) if day.month == first.month)
+            start = dt.date(year + month // 12, month % 12 + 1, 1) - dt.timedelta(days=1)
+            assert add_months(start, months) == min(last, first + dt.timedelta(days=start.day - 1))
+
+
 @given(DATES)
 def test_a_year_later_is_twelve_months_later(day: dt.date) -> None:
     assert add_year(day) == add_months(day, 12)
@@ -87,6 +96,20 @@ def test_a_zone_change_applies_from_its_own_midnight() -> None:
     naive = dt.datetime(2024, 6, 14, 12)
     assert zones.instant(naive) == dt.datetime(2024, 6, 14, 19, tzinfo=dt.UTC)
     assert zones.instant(naive + dt.timedelta(days=1)) == dt.datetime(2024, 6, 15, 16, tzinfo=dt.UTC)
+    assert zones.instant(naive + dt.timedelta(days=2)) == dt.datetime(2024, 6, 16, 16, tzinfo=dt.UTC)
+
+
+def test_of_several_zone_changes_the_last_one_begun_holds() -> None:
+    history = (
+        ZoneChange(dt.date(2024, 6, 20), "Pacific/Honolulu"),
+        ZoneChange(dt.date(2024, 6, 15), "America/New_York"),
+    )
+    zones = Zones("America/Los_Angeles", history)
+    hours = [zones.instant(dt.datetime(2024, 6, day, 1)).hour for day in (10, 14, 15, 16, 19, 20, 21)]
+    assert hours == [8, 8, 5, 5, 5, 11, 11]
+    days = [zones.day(dt.datetime(2024, 6, day, hour, tzinfo=dt.UTC)) for day, hour in ((16, 4), (20, 9), (20, 10))]
+    assert [dt.date.fromordinal(day).day for day in days] == [16, 20, 20]
+    assert zones.day(dt.datetime(2024, 6, 21, 9, tzinfo=dt.UTC)) == dt.date(2024, 6, 20).toordinal()
 
 
 @pytest.mark.parametrize(

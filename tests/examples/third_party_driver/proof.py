@@ -1,0 +1,16 @@
+"""The proof that the driver keeps its contract: ``pytest proof.py``, once the package is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from drivers import registry
+from drivers.conformance import Conversation, DriverConformance
+from drivers.contract import RecordKind
+
+
+class TestFingertip(DriverConformance):
+    driver = registry.get("fingertip")
+    conversation = Conversation.from_capture(Path(__file__).with_name("fingertip.capture"))
+    expected: ClassVar[dict[Any, int]] = {RecordKind.PATIENT: 2, RecordKind.CONTROL: 1, RecordKind.ERROR: 1}
