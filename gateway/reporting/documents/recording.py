@@ -14,9 +14,9 @@ from gateway.clock import utc
 from gateway.database import transaction
 from gateway.reporting.documents.checks import faults
 from gateway.reporting.documents.kinds import KINDS, OfResult, Paper
-from gateway.reporting.documents.tables import Place, Placed, Problem, read_files, read_row
 from gateway.store import decisions, documents
 from gateway.store.documents import Document, NewDocument
+from gateway.tables import Place, Placed, Problem, read_files, read_row
 
 __all__ = [
     "Attached",
