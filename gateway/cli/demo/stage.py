@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -101,16 +101,13 @@ class Stage:
         port: pty that the meter is plugged into, as a symlink that survives re-plugging.
     """
 
-    def __init__(
-        self, folder: Path, now: datetime, *, broker: str = "amqtt", environment: Mapping[str, str] = {}
-    ) -> None:
+    def __init__(self, folder: Path, now: datetime, *, broker: str = "amqtt") -> None:
         """Lay out the folder.
 
         Args:
             folder: made if it is not there.
             now: the fixed instant at which the clocks of hub and server start.
             broker: ``amqtt`` or ``mosquitto``.
-            environment: added to the environment of every process.
         """
         self.folder = folder
         self.now = now
@@ -121,7 +118,7 @@ class Stage:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.prefix: dict[str, Sequence[str]] = {}
         """Words put before a part's command, for example a tracer's."""
-        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         folder.mkdir(parents=True, exist_ok=True)
         self._write_configuration()
 
