@@ -10,9 +10,10 @@ demo: ## one patient's five weeks, from a simulated meter on a pty to a billable
 test: lint ## everything that is checked, in under five minutes
 	$(PY) -m pytest -n 2 --dist worksteal -m "not long and not bench"
 
-test-long: ## the long crash and soak forms
+test-long: ## the long crash and soak forms, and new random examples
 	@.ci/setup
 	$(PY) -m pytest -m long --timeout 3600
+	EXPLORE=1 $(PY) -m pytest -n 2 -m "not long and not bench" tests/unit tests/protocol
 
 lint:
 	@.ci/setup
