@@ -25,7 +25,7 @@ HUB_TOML = """\
 id = "{hub}"
 zone = "America/New_York"
 journal = "{journal}"
-origin = "{origin}"
+origin = "simulator"
 
 [mqtt]
 port = {mqtt}
@@ -223,11 +223,6 @@ class Stage:
             os.killpg(process.pid, number)
         process.wait(20)
 
-    def alive(self, name: str) -> bool:
-        """Whether a part runs."""
-        process = self.processes.get(name)
-        return process is not None and process.poll() is None
-
     def stop(self) -> None:
         """End all parts, the last started first."""
         for name in reversed(list(self.processes)):
@@ -269,9 +264,7 @@ class Stage:
     def _write_configuration(self) -> None:
         now = self.now.isoformat()
         self.hub_configuration.write_text(
-            HUB_TOML.format(
-                hub=HUB, journal=self.journal, origin="simulator", mqtt=self.mqtt_port, port=self.port, now=now
-            ),
+            HUB_TOML.format(hub=HUB, journal=self.journal, mqtt=self.mqtt_port, port=self.port, now=now),
             encoding="utf-8",
         )
         self.server_configuration.write_text(
