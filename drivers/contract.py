@@ -28,11 +28,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from drivers.errors import DriverError
 
 __all__ = [
+    "NO_MEMOS",
+    "Advertisement",
     "Comparator",
     "ConfirmedBy",
     "Context",
@@ -41,6 +44,7 @@ __all__ = [
     "Driver",
     "Event",
     "Finished",
+    "Memo",
     "MeterClock",
     "MeterIdentity",
     "MeterRecord",
@@ -48,12 +52,17 @@ __all__ = [
     "Quantity",
     "RecordKind",
     "Rejected",
+    "Security",
     "Send",
     "Session",
     "Unreadable",
 ]
 
 Comparator = Literal["<", ">"]
+Security = Literal["none", "encrypted", "authenticated"]
+"""What a Bluetooth connection must have before a session begins: nothing; keys from any pairing; keys from a
+pairing in which a person compared or typed a number (Core Vol 3 Part C clause 10.2.1: LE security mode 1, levels
+1, 2, 3 and above)."""
 
 
 class ConfirmedBy(StrEnum):
@@ -78,6 +87,27 @@ class RecordKind(StrEnum):
     """The meter tried and failed; there is no value."""
     TEST = "test"
     """Training, demonstration or debugging; never a patient's result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """What a Bluetooth LE device says of itself before anybody connects to it.
+
+    Attributes:
+        address: its identity address once it is bonded, else the one it uses now; on macOS the system's identifier.
+        name: what it calls itself, if it does.
+        service_uuids: 128-bit form, lower case.
+        service_data: by service UUID in the same form.
+        manufacturer_data: by company identifier.
+        rssi: how strong it is heard, in dBm.
+    """
+
+    address: str
+    name: str | None
+    service_uuids: tuple[str, ...]
+    service_data: Mapping[str, bytes]
+    manufacturer_data: Mapping[int, bytes]
+    rssi: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +255,22 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Memo:
+    """Something that a later conversation with the same meter should know: the last record read, a layout.
+
+    It replaces what its key held. It reaches the disk with a later commit, so losing the newest one may cost a
+    repetition but never a result. A session yields it after `Session.confirm` of what it is about.
+
+    Attributes:
+        key: names the meter, because a line may see several; at most 200 characters.
+        octets: at most 64 KiB; a longer one is not kept.
+    """
+
+    key: str
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """Octets that are damaged and were not acknowledged; the meter is expected to repeat them.
 
@@ -248,7 +294,9 @@ class Finished:
     close: bool = False
 
 
-Event = Send | Context | Piece | Rejected | Finished
+Event = Send | Context | Piece | Memo | Rejected | Finished
+
+NO_MEMOS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Session(ABC):
@@ -309,12 +357,14 @@ class Driver(ABC):
     """Kinds of transport it works over: ``serial``, ``tcp``, ``usb``, ``ble``."""
     zone: str | None = None
     """IANA zone in which the profile's meters write their times, if always the same; a port's own zone wins."""
+    security: Security = "none"
+    """What the profile's meters demand of a Bluetooth connection."""
 
     @abstractmethod
     def __init__(self, profile: Mapping[str, object]) -> None: ...
 
     @abstractmethod
-    def session(self, unfinished: Sequence[bytes] = ()) -> Session:
+    def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         """Start a conversation.
 
         Args:
@@ -322,6 +372,8 @@ class Driver(ABC):
                 may go on with the next piece after a broken connection or a restart of the hub. The pieces of the
                 meter's last message may be given even if it is whole: then a meter that missed the last
                 acknowledgement and repeats the last piece gets it again.
+            memos: what earlier conversations on this line left (see `Memo`), by key. They may be of another meter,
+                old or missing.
         """
 
     @abstractmethod
@@ -332,6 +384,10 @@ class Driver(ABC):
             DriverError: the message as a whole cannot be understood. Single records that cannot be understood
                 come out as `Unreadable` among the others.
         """
+
+    def recognises(self, seen: Advertisement) -> bool:  # noqa: ARG002  (the answer of drivers without Bluetooth)
+        """Whether this is a meter of the profile, judged by what it advertises over Bluetooth LE."""
+        return False
 
     def serial_parameters(self) -> Mapping[str, object]:
         """Keyword arguments for the serial port (baudrate, bytesize, parity, stopbits), if any."""

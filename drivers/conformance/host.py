@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from drivers.contract import Context, Event, Finished, Piece, Rejected, Send, Session
+from drivers.contract import Context, Event, Finished, Memo, Piece, Rejected, Send, Session
 from drivers.errors import DriverError
 
 __all__ = ["BrokenPromiseError", "Host", "Split", "play", "whole"]
@@ -16,6 +16,7 @@ __all__ = ["BrokenPromiseError", "Host", "Split", "play", "whole"]
 PATIENCE_S = 2.0
 """How long a meter waits for an answer that its recording does not tell of."""
 TICK_LIMIT = 1000
+MEMO_CHARACTERS, MEMO_OCTETS = 200, 65_536
 
 Split = Callable[[bytes], Iterable[bytes]]
 """Cuts a turn into what `Session.receive` gets."""
@@ -45,6 +46,7 @@ class Host:
         messages: whole messages as `Driver.decode` takes them: contexts, then pieces.
         last: pieces of the message that is open or not settled, for the next session's `unfinished`.
         is_open: the message in `last` lacks its end.
+        memos: what was left for the next session.
     """
 
     session: Session
@@ -64,12 +66,14 @@ class Host:
     is_withheld: bool = False
     is_closed: bool = False
     error: DriverError | None = None
+    memos: dict[str, bytes] = field(default_factory=dict)
     _contexts: list[bytes] = field(default_factory=list)
     _before: list[bytes] = field(default_factory=list)
 
     def after(self, earlier: Host) -> Host:
         """This host, with the journal of an earlier connection of the same meter."""
         self.last, self.is_open, self._before = list(earlier.last), earlier.is_open, list(earlier._before)
+        self.memos = dict(earlier.memos)
         return self
 
     def opened(self) -> None:
@@ -133,7 +137,7 @@ class Host:
         is_goodbye = any(isinstance(event, Finished) and event.close for event in todo)
         while todo:
             event = todo.pop(0)
-            held_back = (Piece, Context) if is_goodbye else (Piece, Context, Send)
+            held_back = (Piece, Context, Memo) if is_goodbye else (Piece, Context, Memo, Send)
             if self.is_withheld and isinstance(event, held_back):
                 raise BrokenPromiseError(
                     f"{_name(event)} while a piece is neither confirmed nor refused; it must be held back"
@@ -159,6 +163,10 @@ class Host:
             self.said += 1
         elif isinstance(event, Context):
             self._contexts.append(event.octets)
+        elif isinstance(event, Memo):
+            if len(event.key) > MEMO_CHARACTERS or len(event.octets) > MEMO_OCTETS:
+                raise BrokenPromiseError(f"memo {event.key[:40]!r} is longer than a host keeps")
+            self.memos[event.key] = event.octets
         if self.forgets:
             return
         octets = str(event.error).encode() if isinstance(event, Finished) else event.octets

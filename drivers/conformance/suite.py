@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from drivers.conformance.conversation import Conversation
 from drivers.conformance.host import PATIENCE_S, BrokenPromiseError, Entry, Host, play
 from drivers.conformance.hostile import damaged, floods, splits
-from drivers.contract import Decoded, Driver, MeterRecord, Quantity, RecordKind, Session, Unreadable
+from drivers.contract import NO_MEMOS, Decoded, Driver, MeterRecord, Quantity, RecordKind, Session, Unreadable
 from drivers.errors import DriverError
 
 __all__ = ["DriverConformance"]
@@ -267,8 +267,8 @@ class DriverConformance:
     def _items(self) -> dict[bytes, MeterRecord | Unreadable]:
         return self._items_of(self._reference)
 
-    def _new_session(self, unfinished: Iterable[bytes] = ()) -> Session:
-        return self.new_driver().session(tuple(unfinished))
+    def _new_session(self, unfinished: Iterable[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
+        return self.new_driver().session(tuple(unfinished), memos)
 
     def _host(self) -> Host:
         return Host(self._new_session())
@@ -304,7 +304,7 @@ class DriverConformance:
         if key in self._known:
             return
         self._known.add(key)
-        again = play(Host(self._new_session(host.last)).after(host), self.conversation.turns)
+        again = play(Host(self._new_session(host.last, host.memos)).after(host), self.conversation.turns)
         found = {**self._items_of(host), **self._items_of(again)}
         missing = self._items.keys() - found.keys()
         if missing:

@@ -90,6 +90,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from drivers.contract import (
+    NO_MEMOS,
     Comparator,
     ConfirmedBy,
     Decoded,
@@ -149,7 +150,7 @@ class AstmDriver(Driver):
         )
         self._tests = (("inr", tests.inr), ("pt", tests.pt_seconds), ("quick", tests.quick_percent))
 
-    def session(self, unfinished: Sequence[bytes] = ()) -> Session:
+    def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         """A receiver that goes on with the message that was left open."""
         return AstmLink(self._profile.link.settings, unfinished)
 

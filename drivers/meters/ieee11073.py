@@ -64,6 +64,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from drivers.contract import (
+    NO_MEMOS,
     Comparator,
     ConfirmedBy,
     Decoded,
@@ -129,7 +130,7 @@ class Ieee11073Driver(Driver):
         self._settings = self._profile.settings(datetime.now)
         self._configurations: ConfigurationCache = _Bounded()
 
-    def session(self, unfinished: Sequence[bytes] = ()) -> Session:  # noqa: ARG002  # a message is one APDU
+    def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         """A manager that remembers the configurations earlier conversations accepted."""
         return Manager(self._settings, self._configurations)
 

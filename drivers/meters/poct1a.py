@@ -94,6 +94,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from drivers.contract import (
+    NO_MEMOS,
     ConfirmedBy,
     Decoded,
     Driver,
@@ -139,7 +140,7 @@ class Poct1aDriver(Driver):
         self._wall_clock = wall_clock
         self.zone = self._profile.zone
 
-    def session(self, unfinished: Sequence[bytes] = ()) -> Session:
+    def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         """A host that waits for the meter's HEL. Every message is one piece, so none is ever left open."""
         return Poct1aSession(self._profile.session, self._wall_clock, unfinished[-1] if unfinished else None)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from drivers import registry
-from drivers.contract import Context, Decoded, Driver, Piece, Rejected
+from drivers.contract import Context, Decoded, Driver, Memo, Piece, Rejected
 from drivers.errors import DriverError, TransportError, TransportReason
 from gateway.hub.contact import Contact, Transport
 
@@ -45,6 +45,9 @@ class Seen:
     def note(self, context: Context) -> None:
         """Keep what later messages need."""
         self._contexts.append(context.octets)
+
+    def remember(self, memo: Memo) -> None:
+        """Nothing is kept for another time."""
 
     def take(self, piece: Piece) -> bool:
         """Have a piece on disk and show its message if it is whole. What is not to be acknowledged ends it all."""

@@ -153,7 +153,7 @@ class Attachment:
         origin = Origin.REPLAY if transport.kind == "replay" else self._origin
         intake = self._new_intake(Line(name, line_name, self._driver.name, origin))
         try:
-            session = self._driver.session(intake.unfinished())
+            session = self._driver.session(intake.unfinished(), intake.memos())
             return Contact(line_name, moved, session, intake).run(self._stopping)
         except JournalError as error:
             _log.error("port %s: %s", name, error)

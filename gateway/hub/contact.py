@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from drivers.contract import Context, Event, Finished, Piece, Rejected, Send, Session
+from drivers.contract import Context, Event, Finished, Memo, Piece, Rejected, Send, Session
 from drivers.errors import DriverError, ProtocolError, ProtocolReason, TransportError
 
 __all__ = ["Contact", "Taker", "Transport"]
@@ -43,6 +43,9 @@ class Taker(Protocol):
 
     def note(self, context: Context, /) -> None:
         """Keep what later messages need."""
+
+    def remember(self, memo: Memo, /) -> None:
+        """Keep something for later conversations."""
 
     def take(self, piece: Piece, /) -> bool:
         """Have a piece on disk; False when it is not and must not be acknowledged."""
@@ -141,6 +144,8 @@ class Contact:
                     taken = self._intake.take(event)
                     answer = self._session.confirm if taken else self._session.refuse
                     todo.extendleft(reversed(answer(self._now_s())))
+                case Memo():
+                    self._intake.remember(event)
                 case Rejected():
                     self._intake.reject(event)
                 case Finished():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from drivers.contract import Context, Piece, Rejected
+from drivers.contract import Context, Memo, Piece, Rejected
 from gateway.hub.alarms import Alarm, Alarms
 from gateway.hub.entries import Line, StoredPiece
 from gateway.hub.journal import Journal, JournalError
@@ -62,6 +62,18 @@ class Intake:
         self._message, pieces = found
         _log.info("port %s: message %d was broken off and may go on", self._line.name, self._message)
         return pieces
+
+    def memos(self) -> Mapping[str, bytes]:
+        """What earlier conversations on this line left for this one.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        return self._journal.memos(self._line)
+
+    def remember(self, memo: Memo) -> None:
+        """Keep something for later conversations; it goes to disk with the next commit."""
+        self._journal.note_memo(self._line, memo.key, memo.octets, self._stamper.stamp().received_at)
 
     def note(self, context: Context) -> None:
         """Keep what the conversation's later messages need; it goes to disk with each of them."""

@@ -1,7 +1,8 @@
 """The journal: what a meter was told we have stands here, on disk, until the server's store is known to have it.
 
-One SQLite file (WAL, ``synchronous=FULL``). Every method that writes returns after the commit, except `credit` and
-`note_rejected`: what they take is of no promise to anybody and goes with the next commit, or with `flush`.
+One SQLite file (WAL, ``synchronous=FULL``). Every method that writes returns after the commit, except `credit`,
+`note_rejected` and `note_memo`: what they take is of no promise to anybody and goes with the next commit, or with
+`flush`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gateway.clock import utc
 from gateway.database import transaction
 from gateway.hub import rows
 from gateway.hub.entries import Closing, Counts, Line, PastMessage, StoredPiece, Waiting
-from gateway.hub.rows import REJECTED_PER_LINE, Rejection
+from gateway.hub.rows import REJECTED_PER_LINE, Memo, Rejection
 from gateway.wire.reading import digest
 
 __all__ = ["MIGRATIONS", "Journal", "JournalError"]
@@ -27,6 +28,8 @@ __all__ = ["MIGRATIONS", "Journal", "JournalError"]
 MIGRATIONS = "gateway.hub.migrations"
 REJECTED_OCTETS = 65_536
 """Longest damaged octets kept of one rejection."""
+MEMO_CHARACTERS, MEMO_OCTETS = 200, 65_536
+"""Longest key and content of a memo (`drivers.contract.Memo`)."""
 PRUNE_AT_ONCE = 200
 
 _WAITING = "NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.number = reading.number)"
@@ -50,9 +53,11 @@ class _Unwritten:
     receipts: list[tuple[int, str, str, str]] = field(default_factory=list)
     settled: list[tuple[int]] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    memos: dict[tuple[str, str], Memo] = field(default_factory=dict)
+    """The newest of each line and key."""
 
     def __bool__(self) -> bool:
-        return bool(self.receipts or self.settled or self.rejected)
+        return bool(self.receipts or self.settled or self.rejected or self.memos)
 
 
 class Journal:
@@ -239,6 +244,18 @@ class Journal:
             written = [bytes(row["octets"]) for row in found]
             return written + [row[2] for row in self._unwritten.rejected if row[0] == message]
 
+    def note_memo(self, line: Line, key: str, octets: bytes, at: datetime) -> None:
+        """Keep what a later conversation on this line should know; it goes with the next commit."""
+        if len(key) <= MEMO_CHARACTERS and len(octets) <= MEMO_OCTETS:
+            with self._lock:
+                self._unwritten.memos[line.name, key] = (line.name, key, octets, utc(at))
+
+    def memos(self, line: Line) -> dict[str, bytes]:
+        """What earlier conversations on this line left, by key."""
+        with self._reading() as database:
+            unwritten = {key: row[2] for (name, key), row in self._unwritten.memos.items() if name == line.name}
+            return rows.memos_of(database, line.name) | unwritten
+
     def last_messages(self, meter_key: str, limit: int) -> list[PastMessage]:
         """The last messages of a meter that held readings, newest first."""
         with self._reading() as database:
@@ -282,7 +299,7 @@ class Journal:
     @property
     def unwritten(self) -> bool:
         """Whether something waits for the next commit that should not wait for long."""
-        return bool(self._unwritten.receipts or self._unwritten.rejected)
+        return bool(self._unwritten.receipts or self._unwritten.rejected or self._unwritten.memos)
 
     def flush(self) -> None:
         """Write what goes with the next commit, if there is any.
@@ -380,6 +397,8 @@ class Journal:
         if self._unwritten.receipts:
             rows.insert_receipts(self._database, self._unwritten.receipts)
         rows.insert_rejections(self._database, self._unwritten.rejected)
+        if self._unwritten.memos:
+            rows.insert_memos(self._database, list(self._unwritten.memos.values()))
 
     def _begin(self, line: Line, state: str, at: str) -> int:
         message = self._last_message + 1

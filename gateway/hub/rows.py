@@ -11,12 +11,16 @@ from gateway.hub.surroundings import Stamp
 from gateway.wire.reading import Origin
 
 __all__ = [
+    "MEMOS_PER_LINE",
     "REJECTED_PER_LINE",
+    "Memo",
     "Rejection",
+    "insert_memos",
     "insert_piece",
     "insert_receipts",
     "insert_rejections",
     "lines_of",
+    "memos_of",
     "octets_of",
     "pieces_of",
     "readings_of",
@@ -24,6 +28,10 @@ __all__ = [
 ]
 
 REJECTED_PER_LINE = 100
+MEMOS_PER_LINE = 100
+
+Memo = tuple[str, str, bytes, str]
+"""Line, key, octets, instant."""
 
 Rejection = tuple[int | None, str, bytes, str, str, str]
 """Message, line, octets, reason, detail, instant."""
@@ -102,6 +110,25 @@ def insert_rejections(database: sqlite3.Connection, rejections: Sequence[Rejecti
             "DELETE FROM rejected WHERE line = ?1 AND id <= (SELECT id FROM rejected WHERE line = ?1 "
             "ORDER BY id DESC LIMIT 1 OFFSET ?2)",
             (row[1], REJECTED_PER_LINE),
+        )
+
+
+def memos_of(database: sqlite3.Connection, line: str) -> dict[str, bytes]:
+    """What conversations on a line left for later ones, by key."""
+    return {
+        key: bytes(octets)
+        for key, octets in database.execute("SELECT key, octets FROM memo WHERE line = ?", (line,))
+    }
+
+
+def insert_memos(database: sqlite3.Connection, memos: Sequence[Memo]) -> None:
+    """Write memos, each in the place of its predecessor; of each line only those touched last stay."""
+    database.executemany("INSERT OR REPLACE INTO memo (line, key, octets, touched_at) VALUES (?, ?, ?, ?)", memos)
+    for line in {row[0] for row in memos}:
+        database.execute(
+            "DELETE FROM memo WHERE line = ?1 AND key IN "
+            "(SELECT key FROM memo WHERE line = ?1 ORDER BY touched_at DESC, key LIMIT -1 OFFSET ?2)",
+            (line, MEMOS_PER_LINE),
         )
 
 

@@ -21,6 +21,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from drivers.contract import (
+    NO_MEMOS,
     Comparator,
     ConfirmedBy,
     Context,
@@ -106,7 +107,7 @@ class FingertipSession(Session):
             return None
         return self._heard_s + SILENCE_S
 
-    def lost(self, now_s: float) -> list[Event]:  # noqa: ARG002 - the contract's signature
+    def lost(self, now_s: float) -> list[Event]:
         return self._finish(_gave_up("the connection ended"))
 
     def _go_on(self) -> list[Event]:
@@ -159,7 +160,7 @@ class FingertipDriver(Driver):
             raise ValueError('vendor: a text is needed, for example vendor = "Acme"')
         self._vendor = vendor
 
-    def session(self, unfinished: Sequence[bytes] = ()) -> Session:
+    def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         return FingertipSession(unfinished)
 
     def serial_parameters(self) -> Mapping[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +12,7 @@ import pytest
 from drivers.conformance import BrokenPromiseError, Conversation, DriverConformance
 from drivers.conformance.__main__ import main
 from drivers.contract import (
+    NO_MEMOS,
     ConfirmedBy,
     Context,
     Decoded,
@@ -93,7 +94,7 @@ class LineSession(Session):
     def deadline_s(self) -> float | None:
         return None if self.over or self.pending else self.heard_s + SILENCE_S
 
-    def lost(self, now_s: float) -> list[Event]:  # noqa: ARG002 - the contract's signature
+    def lost(self, now_s: float) -> list[Event]:
         if self.over:
             return []
         self.over = True
@@ -111,7 +112,7 @@ class LineDriver(Driver):
 
     def __init__(self, profile: object) -> None: ...
 
-    def session(self, unfinished: Sequence[bytes] = ()) -> Session:
+    def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         return type(self).kind_of_session(unfinished)
 
     def decode(self, pieces: Sequence[bytes]) -> Decoded:
@@ -174,7 +175,7 @@ class WaitsForEver(LineSession):
 
 
 class Spins(LineSession):
-    def tick(self, now_s: float) -> list[Event]:  # noqa: ARG002 - the contract's signature
+    def tick(self, now_s: float) -> list[Event]:
         return []
 
 
@@ -191,7 +192,7 @@ class SaysGoodbyeTooLate(LineSession):
 
 
 class NeverEnds(LineSession):
-    def lost(self, now_s: float) -> list[Event]:  # noqa: ARG002 - the contract's signature
+    def lost(self, now_s: float) -> list[Event]:
         return []
 
 

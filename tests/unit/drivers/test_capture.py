@@ -39,7 +39,7 @@ class Scripted(Transport):
         self.heard = b""
         self.closed = False
 
-    def read(self, max_octets: int, timeout_s: float) -> bytes:  # noqa: ARG002 - the interface's signature
+    def read(self, max_octets: int, timeout_s: float) -> bytes:
         if not self._says:
             raise TransportError("scripted: gone", TransportReason.UNPLUGGED)
         return self._says.pop(0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from drivers.contract import Session
+from drivers.contract import NO_MEMOS, Session
 from gateway.hub.attachments import Attachment
 from gateway.hub.configuration import AttachmentSection
 from gateway.wire.reading import Origin
@@ -106,11 +106,11 @@ class Hopeless(TinyDriver):
 
     attempts = 0
 
-    def session(self, unfinished: Sequence[bytes] = ()) -> Session:
+    def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         self.attempts += 1
         if self.attempts % 2:
             raise RuntimeError("quotes 2.5")
-        return super().session(unfinished)
+        return super().session(unfinished, memos)
 
 
 def test_a_driver_that_fails_does_not_end_its_port(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.hub.entries import Closing, Line, StoredPiece
 from gateway.hub.journal import Journal, JournalError
-from gateway.hub.rows import REJECTED_PER_LINE
+from gateway.hub.rows import MEMOS_PER_LINE, REJECTED_PER_LINE
 from gateway.hub.surroundings import Stamp
 from gateway.wire.reading import Origin, digest
 from tests.unit.hub.conftest import LINE, NOW, Bench
@@ -298,3 +298,29 @@ def test_a_file_that_breaks_under_the_hub_is_noticed(bench: Bench) -> None:
     with pytest.raises(JournalError):
         bench.journal.last_messages("acme/1", 10)
     assert bench.journal.damaged
+
+
+def test_memos_are_there_at_once_and_on_disk_with_the_next_commit(bench: Bench) -> None:
+    bench.journal.note_memo(LINE, "last record SN1", b"7", NOW)
+    bench.journal.note_memo(LINE, "last record SN1", b"8", NOW)
+    assert bench.journal.memos(LINE) == {"last record SN1": b"8"}
+    assert bench.journal.memos(replace(LINE, name="other")) == {}
+    add(bench.journal)
+    bench.again()
+    assert bench.journal.memos(LINE) == {"last record SN1": b"8"}
+
+
+def test_of_many_memos_those_touched_last_stay(bench: Bench) -> None:
+    for number in range(MEMOS_PER_LINE + 5):
+        bench.journal.note_memo(LINE, f"meter {number}", b"x", NOW + timedelta(seconds=number))
+    bench.journal.flush()
+    kept = bench.journal.memos(LINE)
+    assert len(kept) == MEMOS_PER_LINE
+    assert "meter 4" not in kept
+    assert "meter 5" in kept
+
+
+@pytest.mark.parametrize(("key", "octets"), [("k" * 201, b""), ("k", bytes(65_537))])
+def test_a_memo_that_is_too_long_is_not_kept(bench: Bench, key: str, octets: bytes) -> None:
+    bench.journal.note_memo(LINE, key, octets, NOW)
+    assert bench.journal.memos(LINE) == {}

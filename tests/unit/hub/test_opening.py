@@ -19,7 +19,10 @@ from gateway.hub.opening import alone, open_for_reading, open_journal, set_aside
 from gateway.hub.surroundings import Stamp
 from tests.unit.hub.conftest import LINE, NOW
 
-FROZEN = {"0001_first.sql": "7660f5a9384b0dc36c86dd08ea579ac62f834ef6dd290cfa2c118c7d2bfa5e64"}
+FROZEN = {
+    "0001_first.sql": "7660f5a9384b0dc36c86dd08ea579ac62f834ef6dd290cfa2c118c7d2bfa5e64",
+    "0002_memos.sql": "7e39355bafa538d2c9d1447964429c620be234f8613fb7627f229279253b1d80",
+}
 """Digests of the migrations that have shipped. Never change one: journals in homes were made with them."""
 
 

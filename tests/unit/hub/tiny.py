@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from drivers.contract import (
+    NO_MEMOS,
     ConfirmedBy,
     Context,
     Decoded,
@@ -105,7 +106,7 @@ class TinyDriver(Driver):
     def __init__(self, profile: Mapping[str, object]) -> None:
         self.profile = profile
 
-    def session(self, unfinished: Sequence[bytes] = ()) -> Session:
+    def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         return TinySession(unfinished)
 
     def decode(self, pieces: Sequence[bytes]) -> Decoded:
