@@ -318,7 +318,7 @@ def _here_already(database: sqlite3.Connection, new: Identified, now: datetime) 
 
 
 def _is_by_hand(database: sqlite3.Connection, patient: str, result: int) -> bool:
-    from gateway.store.tested import tested
+    from gateway.store.tallies import tested
 
     return any(test.result_id == result and test.by_hand for test in tested(database, patient))
 
@@ -326,7 +326,7 @@ def _is_by_hand(database: sqlite3.Connection, patient: str, result: int) -> bool
 def _refuse_a_like_one(database: sqlite3.Connection, form: Form, new: Identified) -> None:
     """Two clerks, or a clerk and the meter, may tell of one test with a few minutes between."""
     from gateway.result import normalised_inr
-    from gateway.store.tested import tested
+    from gateway.store.tallies import tested
 
     time = new.result.device_time
     if time is None or time.local is None:

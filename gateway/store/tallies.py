@@ -10,6 +10,7 @@ import datetime as dt
 import itertools
 import sqlite3
 from collections.abc import Iterator, Sequence, Set
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 from gateway.reporting.units.model import ClaimedUnit, Code
@@ -26,6 +27,7 @@ __all__ = [
     "forget",
     "known",
     "last_change",
+    "tested",
     "write",
 ]
 
@@ -72,25 +74,26 @@ SELECT e.patient_id, e.id, e.kind, e.body, coalesce(r.merged_into, e.result_id)
  ORDER BY e.patient_id, e.id
 """
 
-# The same rows as `tested.tested` gives for one patient, found without touching bodies and octets: every table is
-# met through an index that holds all that is asked of it, but for the small rows of `result`. A test has a row for
-# each version, report, attempt and evidence; `_tests` takes the newest version and the earliest instants. CROSS
-# JOIN keeps the loops in this order.
+# Found without touching bodies and octets: every table is met through an index that holds all that is asked of it,
+# but for the small rows of `result` and `attempt`. A test has a row for each version, report, attempt and evidence;
+# `_tests` takes the newest version and the earliest instants. A result that went from one patient to another has a
+# retracted version for the first: a claim may hold it there. CROSS JOIN keeps the loops in this order.
 _TESTED: Final = """
-SELECT e.patient_id, e.result_id, e.version, r.kind, r.inr, e.taken_at, e.origin, a.started_at, x.at, r.meter_key,
-       CASE WHEN r.merged_into IS NULL THEN e.status ELSE 'retracted' END,
+SELECT e.patient_id, e.result_id, r.kind, r.inr, e.taken_at, e.origin, 0, a.started_at, x.at, r.meter_key,
+       CASE WHEN r.merged_into IS NULL THEN e.status ELSE 'retracted' END, e.version,
        CASE WHEN e.origin = 'person' THEN NOT EXISTS (SELECT 1 FROM reading g WHERE g.result_id = e.result_id
          AND g.journal NOT IN (SELECT journal FROM desk)) ELSE 0 END
   FROM version e CROSS JOIN result r ON r.id = e.result_id
   LEFT JOIN report p ON p.result_id = e.result_id AND p.version = e.version
-  LEFT JOIN attempt a ON a.report_id = p.id
+  LEFT JOIN attempt a ON a.report_id = p.id AND a.outcome IS NOT 'not_sent'
   LEFT JOIN evidence x ON x.report_id = p.id AND x.level BETWEEN 'delivered' AND 'seen'
  WHERE {one} 1
  ORDER BY e.patient_id, e.taken_at, e.result_id
 """
 
+# Controls and errors belong to a meter, not to a person; they stand in the statement of whoever had the meter then.
 _RUNS: Final = """
-SELECT DISTINCT e.patient_id, r.id, 0, r.kind, r.inr, r.device_time, '', NULL, NULL, r.meter_key, '', 0
+SELECT DISTINCT e.patient_id, r.id, r.kind, r.inr, r.device_time, '', 0, NULL, NULL, r.meter_key, '', 0, 0
   FROM assignment e JOIN result r ON r.meter_key = e.meter_key AND r.kind <> 'patient'
  WHERE {one} r.device_time <> '' AND r.merged_into IS NULL
    AND substr(e.from_at, 1, 10) <= substr(r.device_time, 1, 10)
@@ -111,22 +114,18 @@ STATEMENTS: Final = tuple(each.format(one="") for each in (_ENROLLED, _ZONES, _P
 
 
 def known(database: sqlite3.Connection, patient_id: str | None = None) -> Iterator[Known]:
-    """Every patient of whom an enrollment or a document says something, by id; or one of them.
+    """Every patient of whom an enrollment or a document says something, by id; or this one, whatever is known.
 
     In memory are one row of each table, one patient, and which results wait for a person. To be read inside one
     transaction.
     """
     zones = _Rows(database, _ZONES, patient_id)
-    tested = _Rows(database, _TESTED, patient_id)
+    tests = _Rows(database, _TESTED, patient_id)
     runs = _Rows(database, _RUNS, patient_id)
     claimed = _Rows(database, _CLAIMED, patient_id)
     held = _held(database, patient_id)
     enrolled, papers = _Rows(database, _ENROLLED, patient_id), _Rows(database, _PAPERS, patient_id)
-    while True:
-        heads = [head for head in (enrolled.head, papers.head) if head is not None]
-        if not heads:
-            return
-        patient = min(heads)
+    for patient in _patients(enrolled, papers) if patient_id is None else (patient_id,):
         row = enrolled.of(patient)
         units, frozen = _claimed(claimed.of(patient))
         yield Known(
@@ -134,10 +133,22 @@ def known(database: sqlite3.Connection, patient_id: str | None = None) -> Iterat
             Enrolled._make(row[-1][1:])._replace(training_documented=bool(row[-1][8])) if row else None,
             [(each[1], each[2]) for each in zones.of(patient)],
             [Effective(*each[1:]) for each in papers.of(patient)],
-            _tests([*tested.of(patient), *runs.of(patient)], held),
+            _tests(tests.of(patient), runs.of(patient), held),
             units,
             frozen,
         )
+
+
+def tested(database: sqlite3.Connection, patient_id: str) -> list[Tested]:
+    """The tests of a patient in the order of their times, then control runs and errors of the patient's meters."""
+    tests, runs = _Rows(database, _TESTED, patient_id), _Rows(database, _RUNS, patient_id)
+    return _tests(tests.of(patient_id), runs.of(patient_id), _held(database, patient_id))
+
+
+def _patients(*of: _Rows) -> Iterator[str]:
+    """The next patient of any of these, again and again. Whoever asks takes that patient's rows in between."""
+    while heads := [rows.head for rows in of if rows.head is not None]:
+        yield min(heads)
 
 
 class _Rows:
@@ -150,8 +161,8 @@ class _Rows:
         cursor = database.cursor()
         cursor.row_factory = None  # plain tuples: half the time of rows with names
         cursor.execute(statement.format(one=one), () if patient_id is None else (patient_id,))
-        self._groups = itertools.groupby(cursor, key=_patient)
-        self._next: tuple[str, Iterator[Sequence[Any]]] | None = next(self._groups, None)
+        self._groups: Iterator[tuple[str, Iterator[Sequence[Any]]]] = itertools.groupby(cursor, key=itemgetter(0))
+        self._next = next(self._groups, None)
 
     @property
     def head(self) -> str | None:
@@ -169,40 +180,27 @@ class _Rows:
         return rows
 
 
-def _patient(row: Sequence[Any]) -> str:
-    return cast("str", row[0])
-
-
-def _tests(rows: Sequence[Sequence[Any]], held: Set[int]) -> list[Tested]:
+def _tests(rows: Sequence[Sequence[Any]], runs: Sequence[Sequence[Any]], held: Set[int]) -> list[Tested]:
     """One test for all rows that speak of it: its newest version, in the place where that one stands."""
     found: dict[int, Tested] = {}
-    for _, result, version, kind, inr, taken_at, origin, sent, accepted, meter, status, by_hand in rows:
-        before = found.get(result)
+    for row in rows:
+        test = Tested._make(row[1:])
+        before = found.get(test.result_id)
         if before is not None:
-            if version < before.version:
+            if test.version < before.version:
                 continue
-            if version == before.version:
-                found[result] = before._replace(
-                    reported_at=_earlier(before.reported_at, sent),
-                    acknowledged_at=_earlier(before.acknowledged_at, accepted),
+            if test.version == before.version:
+                found[test.result_id] = before._replace(
+                    reported_at=_earlier(before.reported_at, test.reported_at),
+                    acknowledged_at=_earlier(before.acknowledged_at, test.acknowledged_at),
                 )
                 continue
-            del found[result]  # it goes to the place of the newer version
-        found[result] = Tested(
-            result,
-            kind,
-            inr,
-            taken_at,
-            origin,
-            result in held and version > 0,
-            sent,
-            accepted,
-            meter,
-            status,
-            version,
-            by_hand == 1,
-        )
-    return list(found.values())
+            del found[test.result_id]  # it goes to the place of the newer version
+        found[test.result_id] = test
+    if held:
+        for result in held & found.keys():
+            found[result] = found[result]._replace(held=True)
+    return [*found.values(), *(Tested._make(row[1:]) for row in runs)]
 
 
 def _earlier(left: str | None, right: str | None) -> str | None:

@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _sign(arguments: argparse.Namespace, configuration: ServerConfiguration, database: sqlite3.Connection) -> int:
     from gateway.reporting.claims.errors import ClaimError
     from gateway.reporting.claims.signing import sign
-    from gateway.reporting.claims.tallied import facts_of, today
+    from gateway.reporting.claims.tallied import today
+    from gateway.reporting.facts import facts_of
 
     clock = configuration.clock()
     facts = facts_of(database, arguments.patient)

@@ -13,7 +13,7 @@ from gateway.cli.units.printing import print_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.reporting.statements import Facts
+    from gateway.reporting.facts import Facts
     from gateway.reporting.worklists.book import Book
     from gateway.server.configuration import ServerConfiguration
 
@@ -60,7 +60,7 @@ def _worklist(arguments: argparse.Namespace) -> int:
 
 
 def _what_if(arguments: argparse.Namespace) -> int:
-    from gateway.reporting.claims.tallied import every_facts, facts_of
+    from gateway.reporting.facts import every_facts, facts_of
     from gateway.reporting.policies import shipped_policies
     from gateway.reporting.worklists.what_if import Change, policy_called, what_if
 

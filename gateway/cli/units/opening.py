@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.reporting.claims.tallied import Tallied
-    from gateway.reporting.statements import Facts
+    from gateway.reporting.facts import Facts
     from gateway.server.configuration import ServerConfiguration
 
 __all__ = ["day_of", "made"]
@@ -34,7 +34,8 @@ def made(
         UnitsError: a recorded fact cannot be used.
     """
     from gateway.reporting.claims.signing import period_numbered
-    from gateway.reporting.claims.tallied import facts_of, tallied
+    from gateway.reporting.claims.tallied import tallied
+    from gateway.reporting.facts import facts_of
 
     facts = facts_of(database, arguments.patient)
     return tallied(

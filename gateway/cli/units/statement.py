@@ -22,7 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _statement(arguments: argparse.Namespace) -> int:
-    from gateway.reporting.claims.tallied import facts_of, periods_in
+    from gateway.reporting.claims.tallied import periods_in
+    from gateway.reporting.facts import facts_of
 
     with opened(arguments) as (configuration, database):
         tallied = made(arguments, configuration, database, trace=False)

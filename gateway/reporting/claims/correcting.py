@@ -17,7 +17,8 @@ from gateway.reporting.claims.exporting import freeze_claim, keep
 from gateway.reporting.claims.prices import Prices
 from gateway.reporting.claims.record import ClaimRecord, claim_id, unit_record
 from gateway.reporting.claims.signing import accepted, flags_of, named, reconciled
-from gateway.reporting.claims.tallied import Refused, Tallied, facts_of, tallies_of, without
+from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of, without
+from gateway.reporting.facts import facts_of
 from gateway.reporting.units import Unit
 from gateway.store import claims as store
 from gateway.store import decisions

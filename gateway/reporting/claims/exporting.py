@@ -17,8 +17,8 @@ from gateway.reporting.claims.errors import ClaimError
 from gateway.reporting.claims.prices import Prices
 from gateway.reporting.claims.record import ClaimRecord, Frequency, UnitRecord, claim_id, unit_record
 from gateway.reporting.claims.signing import flags_of, named, reconciled
-from gateway.reporting.claims.tallied import Refused, Tallied, facts_of, tallies_of
-from gateway.reporting.statements import Facts
+from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of
+from gateway.reporting.facts import Facts, facts_of
 from gateway.reporting.units import Unit, claim
 from gateway.reporting.units.claim_text import claim_text
 from gateway.store import claims as store

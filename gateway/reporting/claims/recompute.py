@@ -7,6 +7,7 @@ full pass reads them in the order of the patients, the small one a patient at a 
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import hashlib
 import sqlite3
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from typing import Final, NamedTuple
 
 from gateway.clock import utc
 from gateway.database import transaction
-from gateway.reporting.claims.tallied import Refused, Tallied, every_facts, facts_of, tallies_of
-from gateway.reporting.statements import Facts
+from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of
+from gateway.reporting.facts import Facts, every_facts, facts_of
 from gateway.reporting.units import Statement
 from gateway.store import tallies
 from gateway.store.opening import Role
@@ -81,7 +82,7 @@ def recompute(
     patients = refused = 0
     different: list[str] = []
     rows: list[tallies.Computed] = []
-    with _one_moment(reader):
+    with _one_moment(reader), _nothing_circular():
         seen = tallies.last_change(reader)
         waiting = set(tallies.changed(reader, seen))
         kept = _Kept(reader)
@@ -169,6 +170,18 @@ def _write(database: sqlite3.Connection, rows: list[tallies.Computed], at: dt.da
         with transaction(database):
             tallies.write(database, rows, utc(at))
         rows.clear()
+
+
+@contextmanager
+def _nothing_circular() -> Iterator[None]:
+    """The collector of circular garbage rests: a tally makes millions of tuples, it looks at all, no circle is made."""
+    resting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if resting:
+            gc.enable()
 
 
 @contextmanager

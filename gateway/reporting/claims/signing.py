@@ -10,9 +10,9 @@ from typing import NamedTuple
 from gateway.database import transaction
 from gateway.reporting.claims.errors import ClaimError
 from gateway.reporting.claims.record import UnitRecord, unit_record
-from gateway.reporting.claims.tallied import Tallied, facts_of, periods_in, tallied
+from gateway.reporting.claims.tallied import Tallied, periods_in, tallied
 from gateway.reporting.documents.coverage import Period
-from gateway.reporting.statements import Facts
+from gateway.reporting.facts import Facts, facts_of
 from gateway.reporting.units import Unit
 from gateway.reporting.units.reasons import FLAG_WORDS
 from gateway.store import claims as store

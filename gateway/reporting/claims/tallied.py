@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gateway.clock import Clock
 from gateway.reporting.documents import kinds
 from gateway.reporting.documents.coverage import Period, in_force, periods
-from gateway.reporting.documents.papers import Papers, papers_from
-from gateway.reporting.statements import Facts, Inputs, StatementError, assemble, policy_for
+from gateway.reporting.facts import Facts
+from gateway.reporting.statements import Inputs, StatementError, assemble, policy_for
 from gateway.reporting.units import Event, Policy, Statement, Test, UnitsError, tally
 from gateway.reporting.units.calendar import Zones, zones
-from gateway.store import tallies, tested
 from gateway.store.opening import Role
 
 __all__ = [
     "Refused",
     "Tallied",
-    "every_facts",
-    "facts_of",
     "periods_in",
     "tallied",
     "tallies_of",
     "today",
     "without",
 ]
-
-_NO_PAPERS = Papers({})
 
 
 class Tallied(NamedTuple):
@@ -129,23 +123,6 @@ def periods_in(facts: Facts) -> list[Period]:
     if coverages:
         return periods(coverages, [Event(paper.type, paper.date) for paper in facts.papers.of(kinds.Event)])
     return [] if facts.enrolled is None else [Period(facts.enrolled.payer, facts.enrolled.mac)]
-
-
-def facts_of(database: sqlite3.Connection, patient_id: str) -> Facts:
-    """Everything that the store knows of one patient, whether or not anybody enrolled them."""
-    for facts in every_facts(database, patient_id):
-        return facts
-    return Facts(patient_id, None, tested.zones(database, patient_id), _NO_PAPERS, (), (), {})
-
-
-def every_facts(database: sqlite3.Connection, patient_id: str | None = None) -> Iterator[Facts]:
-    """Every patient of whom an enrollment or a document says something, by id, in constant memory.
-
-    To be read inside one transaction, so that all tables tell of one moment.
-    """
-    for each in tallies.known(database, patient_id):
-        papers = papers_from(each.patient_id, each.papers) if each.papers else _NO_PAPERS
-        yield Facts(each.patient_id, each.enrolled, each.zones, papers, each.tested, each.claimed, each.frozen)
 
 
 def today(history: Sequence[tuple[str, str]], clock: Clock) -> dt.date:

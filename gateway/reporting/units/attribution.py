@@ -22,7 +22,7 @@ class Frozen(NamedTuple):
     """A test of a claimed unit: its local day, when it was taken, and the week it keeps (R13)."""
 
     id: str
-    at: float
+    at: dt.datetime
     day: int
     week: int
 
@@ -42,7 +42,7 @@ class Attribution(NamedTuple):
     free: Free
 
 
-def freeze(claimed: Iterable[tuple[str, float, int]]) -> list[Frozen]:
+def freeze(claimed: Iterable[tuple[str, dt.datetime, int]]) -> list[Frozen]:
     """Place claimed tests, given as (id, time, day): the first of a week in it, any further one in the next."""
     placed: list[Frozen] = []
     own: set[int] = set()

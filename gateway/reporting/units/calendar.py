@@ -47,9 +47,12 @@ class Zones:
     """A patient's zone of record over time: turns instants into local dates.
 
     Each change applies from 00:00 of its date in its own zone; before the first one `tz` holds.
+
+    Attributes:
+        single: the zone that holds always, or None where it changes.
     """
 
-    __slots__ = ("_changes", "_first", "_single")
+    __slots__ = ("_changes", "_first", "single")
 
     def __init__(self, tz: str, history: tuple[ZoneChange, ...] = ()) -> None:
         """Args: tz: IANA name; history: changes in any order.
@@ -67,7 +70,7 @@ class Zones:
         starts = {change.start for change in history}
         if len(starts) != len(history):
             raise BadValueError("tz_history", "two zones start on the same date", "keep one zone per start date")
-        self._single = self._first if all(info is self._first for _, _, info in self._changes) else None
+        self.single = self._first if all(info is self._first for _, _, info in self._changes) else None
 
     def instant(self, moment: dt.datetime) -> dt.datetime:
         """The instant of `moment`, comparable with any other.
@@ -83,13 +86,13 @@ class Zones:
 
     def day(self, instant: dt.datetime) -> int:
         """Ordinal of the local date of an `instant` that has an offset."""
-        return instant.astimezone(self._single or self._zone_at(instant)).toordinal()
+        return instant.astimezone(self.single or self._zone_at(instant)).toordinal()
 
     def day_of(self, moment: dt.datetime) -> int:
         """Ordinal of the local date of a `moment` with or without an offset."""
         if moment.tzinfo is None:
             moment = self.instant(moment)
-        return moment.astimezone(self._single or self._zone_at(moment)).toordinal()
+        return moment.astimezone(self.single or self._zone_at(moment)).toordinal()
 
     def _zone_on(self, date: dt.date) -> ZoneInfo:
         found = self._first

@@ -120,22 +120,22 @@ def tally(
 
 def _when_taken(
     tests: Iterable[Test], claimed: set[str], screened: Screened, local: Zones
-) -> Iterator[tuple[str, float, int]]:
-    """Id, time and local day of each claimed test, whether or not it still counts."""
+) -> Iterator[tuple[str, dt.datetime, int]]:
+    """Id, instant and local day of each claimed test, whether or not it still counts."""
     for test in tests:
         if test.id in claimed:
             known = screened.candidates.get(test.id)
             if known is not None:
                 yield test.id, known.at, known.day
             else:
-                yield test.id, local.instant(test.taken_at).timestamp(), local.day_of(test.taken_at)
+                yield test.id, local.instant(test.taken_at), local.day_of(test.taken_at)
 
 
-def _by_time(test: Candidate) -> tuple[float, str]:
+def _by_time(test: Candidate) -> tuple[dt.datetime, str]:
     return (test.at, test.id)
 
 
-def _by_week(test: Candidate) -> tuple[int, float, str]:
+def _by_week(test: Candidate) -> tuple[int, dt.datetime, str]:
     return (test.week, test.at, test.id)
 
 
@@ -148,7 +148,7 @@ def _zones(enrollment: Enrollment, policy: Policy) -> Zones:
 
 def _claimed_unit(
     unit: ClaimedUnit,
-    places: dict[str, tuple[int, float, str, int]],
+    places: dict[str, tuple[int, dt.datetime, str, int]],
     screened: Screened,
     number: int,
     trace: list[Step] | None,

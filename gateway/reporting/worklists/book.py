@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from gateway.reporting.claims.record import unit_record
 from gateway.reporting.claims.signing import flags_of
-from gateway.reporting.claims.tallied import Refused, Tallied, every_facts, facts_of, tallies_of
+from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of
 from gateway.reporting.documents.papers import Papers
-from gateway.reporting.statements import Facts
+from gateway.reporting.facts import Facts, every_facts, facts_of
 from gateway.reporting.units import Unit
 from gateway.store import claims as store
 from gateway.store.opening import Role

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gateway.reporting.claims.tallied import Refused, Tallied, periods_in, tallied, tallies_of
-from gateway.reporting.statements import Facts, StatementError
+from gateway.reporting.facts import Facts
+from gateway.reporting.statements import StatementError
 from gateway.reporting.units import Policy, Statement, Unit, UnitsError
 from gateway.store.opening import Role
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.reporting import statements
 from gateway.reporting.claims.recompute import outcome, recompute, update
-from gateway.reporting.claims.tallied import every_facts, facts_of, tallied
+from gateway.reporting.claims.tallied import tallied
+from gateway.reporting.facts import every_facts, facts_of
 from gateway.result import Kind
 from gateway.store import tallies
 from gateway.store.opening import open_store
@@ -161,9 +162,8 @@ def test_one_pass_reads_what_the_single_statements_read(events: list[tuple[str, 
             passed = list(every_facts(desk.database))
             assert [facts.patient_id for facts in passed] == ["P1", "P2", "P3"]
             for facts in passed:
-                alone = statements.facts_of(desk.database, facts.patient_id)
+                alone = facts_of(desk.database, facts.patient_id)
                 assert facts._replace(papers=alone.papers) == alone
-                assert facts_of(desk.database, facts.patient_id)._replace(papers=alone.papers) == alone
                 made = tallied(facts, DAY, "rig")
                 assert made.statement == statements.statement_of(desk.database, facts.patient_id, DAY, "rig")[0]
             update(desk.database, DAY, "rig", desk.now)
@@ -198,6 +198,16 @@ def happen(desk: Desk, patient: str, taken: dt.datetime, what: str) -> None:
                     level,
                     at,
                 )
+
+
+def test_a_try_that_reached_nobody_is_no_report(desk: Desk) -> None:
+    desk.patient("P1")
+    desk.test("P1", MONDAYS[0], acknowledged=None)
+    assert facts_of(desk.database, "P1").tested[0].reported_at is not None
+    desk.write("UPDATE attempt SET outcome = 'not_sent'")
+    assert facts_of(desk.database, "P1").tested[0].reported_at is None
+    (passed,) = every_facts(desk.database)
+    assert passed.tested[0].reported_at is None
 
 
 @pytest.mark.parametrize("words", [("--as-of", "soon"), ()])
