@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, configuration: ServerConfiguration) -> int:
+    from gateway.reporting.claims.keeping import Tallying
     from gateway.reporting.delivery import Delivery
     from gateway.server.consumer import Consumer
     from gateway.server.service import serve
@@ -80,8 +81,9 @@ def _run(arguments: argparse.Namespace, configuration: ServerConfiguration) -> i
     )
     server, clock = configuration.server, configuration.clock()
     delivery = Delivery(server.store, configuration.delivery, clock, server.role)
+    tallying = Tallying(server.store, clock, server.role)
     consumer = Consumer(configuration, clock, on_committed=delivery.notify)
-    return serve(server, [delivery, consumer], on_ready=lambda: print("server: running", flush=True))
+    return serve(server, [tallying, delivery, consumer], on_ready=lambda: print("server: running", flush=True))
 
 
 def _init(_arguments: argparse.Namespace, configuration: ServerConfiguration) -> int:

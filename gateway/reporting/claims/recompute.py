@@ -174,7 +174,7 @@ def _write(database: sqlite3.Connection, rows: list[tallies.Computed], at: dt.da
 
 @contextmanager
 def _nothing_circular() -> Iterator[None]:
-    """The collector of circular garbage rests: a tally makes millions of tuples, it looks at all, no circle is made."""
+    """The collector of circular garbage rests: a tally makes millions of tuples, no circle."""
     resting = gc.isenabled()
     gc.disable()
     try:
