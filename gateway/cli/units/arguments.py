@@ -22,6 +22,7 @@ WORKLISTS = {
     "ending": "services that have ended, with their partial units",
     "orders": "orders that end soon, have ended or are missing",
     "filing": "last days for claims",
+    "interval": "tests that came off the interval that their order names",
     "pattern": "share of early, manual and late tests",
     "supplies": "strips on hand, refills",
 }
@@ -126,7 +127,11 @@ def listing(actions: Actions) -> None:
     add_config(worklist)
     worklist.add_argument("name", choices=tuple(WORKLISTS), metavar="NAME", help=", ".join(WORKLISTS))
     _as_of(worklist)
+    _service(worklist)
     worklist.add_argument("--within", type=_days, metavar="DAYS", help="orders: default 30; filing: default 90")
+    worklist.add_argument(
+        "--tolerance", type=_days, default=1, metavar="DAYS", help="interval: days not worth showing; default 1"
+    )
     worklist.add_argument(
         "--weekday",
         choices=WEEKDAYS,
@@ -162,6 +167,16 @@ def _patient(action: argparse.ArgumentParser) -> None:
     _as_of(action)
     action.add_argument(
         "--period", type=int, metavar="N", help="number of the payer's period, from 1; default: that of the day"
+    )
+    _service(action)
+
+
+def _service(action: argparse.ArgumentParser) -> None:
+    action.add_argument(
+        "--service",
+        choices=("G0249", "G0250"),
+        default="G0249",
+        help="whose side: G0249 the supplier's, G0250 the physician's review of four tests; default: %(default)s",
     )
 
 

@@ -55,6 +55,7 @@ def _sign(arguments: argparse.Namespace, configuration: ServerConfiguration, dat
         accept=arguments.accept,
         note=arguments.note,
         period=arguments.period,
+        service=arguments.service,
     )
     unit = signed.record
     what = f"unit of {unit.dos}, {'-'.join([unit.code, *unit.modifiers])}, tests {' '.join(unit.test_ids)}"

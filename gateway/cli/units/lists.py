@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _worklist(arguments: argparse.Namespace) -> int:
-    from gateway.reporting.worklists import patients, pattern, units
+    from gateway.reporting.worklists import interval, patients, pattern, units
     from gateway.reporting.worklists.book import read_book
 
     with opened(arguments) as (configuration, database):
@@ -46,13 +46,15 @@ def _worklist(arguments: argparse.Namespace) -> int:
                 lambda book: patients.orders(book, _within(arguments, ORDERS_WITHIN_DAYS)),
             ),
             "filing": (units.Filing, lambda book: units.filing(book, _within(arguments, FILING_WITHIN_DAYS))),
+            "interval": (interval.Off, lambda book: interval.interval(book, arguments.tolerance)),
             "pattern": (pattern.Pattern, lambda book: pattern.pattern(book, supplier)),
             "supplies": (patients.Supplies, patients.supplies),
         }
         kind, made = lists[arguments.name]
         database.execute("BEGIN")  # one moment of the store for all tables
         try:
-            rows = made(read_book(database, _day_for(arguments, configuration), configuration.server.role))
+            role, service = configuration.server.role, arguments.service
+            rows = made(read_book(database, _day_for(arguments, configuration), role, service=service))
         finally:
             database.execute("ROLLBACK")
     print_rows(arguments, kind._fields, rows, f"{arguments.name}: nothing")

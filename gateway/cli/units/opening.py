@@ -43,5 +43,6 @@ def made(
         day_of(arguments, configuration, facts),
         configuration.server.role,
         period=period_numbered(facts, arguments.period),
+        service=arguments.service,
         trace=trace,
     )

@@ -143,7 +143,7 @@ def _holding(database: sqlite3.Connection, original: ClaimRecord, as_of: dt.date
     """The tally of the payer's period that the claim stands in."""
     tests = set(original.unit.test_ids)
     patient = original.unit.patient
-    for known in tallies_of(facts_of(database, patient), as_of, role):
+    for known in tallies_of(facts_of(database, patient), as_of, role, original.unit.code):
         if isinstance(known, Refused):
             raise ClaimError(f"claim {original.id}: {known.why}")
         if any(set(unit.tests) == tests for unit in known.inputs.claimed):

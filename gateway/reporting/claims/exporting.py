@@ -21,6 +21,7 @@ from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of
 from gateway.reporting.facts import Facts, facts_of
 from gateway.reporting.units import Unit, claim
 from gateway.reporting.units.claim_text import claim_text
+from gateway.reporting.units.model import Code
 from gateway.store import claims as store
 from gateway.store import decisions
 from gateway.store.opening import Role
@@ -96,17 +97,23 @@ def export(
                 continue
             used: set[str] = set()
             facts = facts_of(database, patient)
-            for known in tallies_of(facts, today(facts), role):
-                if isinstance(known, Refused):
-                    refused.append(known)
-                else:
-                    new += _claims_of(database, known, signatures, used, prices, by, at)
+            for service in _services(signatures):
+                for known in tallies_of(facts, today(facts), role, service):
+                    if isinstance(known, Refused):
+                        refused.append(known)
+                    else:
+                        new += _claims_of(database, known, signatures, used, prices, by, at)
             stale += _stale(database, patient, signatures, used)
         if new:
             decisions.record(database, at, by, "export", "claims", " ".join(new))
         rows = store.claims(database, patient_id, state="exported")
     outstanding = tuple(ClaimRecord.read(row.content) for row in rows)
     return Exported(outstanding, tuple(new), tuple(stale), tuple(refused))
+
+
+def _services(signatures: Sequence[store.SignOff]) -> list[Code]:
+    """Whose sides the signatures are on."""
+    return sorted({UnitRecord.read(each.content).code for each in signatures})
 
 
 def _claims_of(

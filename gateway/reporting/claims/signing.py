@@ -14,6 +14,7 @@ from gateway.reporting.claims.tallied import Tallied, periods_in, tallied
 from gateway.reporting.documents.coverage import Period
 from gateway.reporting.facts import Facts, facts_of
 from gateway.reporting.units import Unit
+from gateway.reporting.units.model import Code
 from gateway.reporting.units.reasons import FLAG_WORDS
 from gateway.store import claims as store
 from gateway.store import decisions, epochs
@@ -57,6 +58,7 @@ def sign(
     accept: Iterable[str] = (),
     note: str = "",
     period: int | None = None,
+    service: Code = "G0249",
 ) -> Signed:
     """Sign the unit with this number in the patient's statement.
 
@@ -71,6 +73,7 @@ def sign(
         accept: the review flags that the person accepts.
         note: why, in the person's words.
         period: number of the payer's period, from 1; None: the one in force on `as_of`.
+        service: whose side: G0249 the supplier's, G0250 the physician's.
 
     Raises:
         ClaimError: nobody is named, the store awaits reconciliation, there is no such unit, it is claimed already,
@@ -82,7 +85,7 @@ def sign(
     with transaction(database):
         reconciled(database)
         facts = facts_of(database, patient_id)
-        known = tallied(facts, as_of, role, period=period_numbered(facts, period))
+        known = tallied(facts, as_of, role, period=period_numbered(facts, period), service=service)
         unit = unit_numbered(known, number)
         if unit.status == "claimed":
             holder = store.held_by(database, patient_id, unit.code, unit.tests)

@@ -13,6 +13,7 @@ from gateway.reporting.facts import Facts
 from gateway.reporting.statements import Inputs, StatementError, assemble, policy_for
 from gateway.reporting.units import Event, Policy, Statement, Test, UnitsError, tally
 from gateway.reporting.units.calendar import Zones, zones
+from gateway.reporting.units.model import Code
 from gateway.store.opening import Role
 
 __all__ = [
@@ -68,6 +69,7 @@ def tallied(
     *,
     period: Period | None = None,
     policy: Policy | None = None,
+    service: Code = "G0249",
     trace: bool = False,
 ) -> Tallied:
     """The tally of one patient, under the policy in force or under another one. Reads nothing.
@@ -78,6 +80,7 @@ def tallied(
         role: of the store.
         period: one of `periods_in`; None: the one in force on `as_of`.
         policy: another policy than the one in force.
+        service: whose side is tallied: G0249 the supplier's, G0250 the physician's (rule R32).
         trace: whether every decision is noted.
 
     Raises:
@@ -85,7 +88,7 @@ def tallied(
         UnitsError: a recorded fact cannot be used, or no policy is in force for the payer.
     """
     inputs = assemble(facts, as_of, role, period=period)
-    chosen = policy or policy_for(inputs, as_of)
+    chosen = (policy or policy_for(inputs, as_of)).for_service(service)
     made = tally(*inputs, chosen, as_of, trace=trace)
     found = periods_in(facts)
     here = period or in_force(found, as_of)
@@ -99,7 +102,7 @@ def without(known: Tallied, tests: Sequence[str], as_of: dt.date, *, trace: bool
     return known._replace(inputs=inputs, statement=tally(*inputs, known.policy, as_of, trace=trace))
 
 
-def tallies_of(facts: Facts, as_of: dt.date, role: Role) -> Iterator[Tallied | Refused]:
+def tallies_of(facts: Facts, as_of: dt.date, role: Role, service: Code = "G0249") -> Iterator[Tallied | Refused]:
     """One tally for each payer's period that has begun, oldest first (rule R37); for the first one in any case."""
     found = periods_in(facts)
     for number, period in enumerate(found, 1):
@@ -107,7 +110,7 @@ def tallies_of(facts: Facts, as_of: dt.date, role: Role) -> Iterator[Tallied | R
             continue
         try:
             inputs = assemble(facts, as_of, role, period=period)
-            policy = policy_for(inputs, as_of)
+            policy = policy_for(inputs, as_of).for_service(service)
             made = tally(*inputs, policy, as_of)
         except (StatementError, UnitsError) as refused:
             yield Refused(facts.patient_id, str(refused))

@@ -13,6 +13,7 @@ from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of
 from gateway.reporting.documents.papers import Papers
 from gateway.reporting.facts import Facts, every_facts, facts_of
 from gateway.reporting.units import Unit
+from gateway.reporting.units.model import Code
 from gateway.store import claims as store
 from gateway.store.opening import Role
 
@@ -66,13 +67,25 @@ Book = Iterator[Entry]
 
 
 def read_book(
-    database: sqlite3.Connection, day_for: Callable[[Facts], dt.date], role: Role, patient_id: str | None = None
+    database: sqlite3.Connection,
+    day_for: Callable[[Facts], dt.date],
+    role: Role,
+    patient_id: str | None = None,
+    service: Code = "G0249",
 ) -> Book:
-    """Every patient, or one, tallied on `day_for` them. To be read inside one transaction."""
+    """Every patient, or one, tallied on `day_for` them. To be read inside one transaction.
+
+    Args:
+        database: the store.
+        day_for: a patient's as-of date.
+        role: of the store.
+        patient_id: only this patient.
+        service: whose side: G0249 the supplier's, G0250 the physician's.
+    """
     found = every_facts(database) if patient_id is None else iter((facts_of(database, patient_id),))
     for facts in found:
         as_of = day_for(facts)
-        made = list(tallies_of(facts, as_of, role))
+        made = list(tallies_of(facts, as_of, role, service))
         signed: dict[str, list[tuple[frozenset[str], str]]] = {}
         for each in store.unused_sign_offs(database, facts.patient_id):
             signed.setdefault(each.content_sha256, []).append((frozenset(each.flags.split()), each.by_name))
