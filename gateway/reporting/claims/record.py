@@ -192,6 +192,7 @@ def _diagnoses(tallied: Tallied, unit: Unit) -> tuple[tuple[str, ...], int]:
         policy.diagnoses,
         enrollment.diagnosis,
         enrollment.valve_type,
+        known_from=enrollment.known_from,
         include_unspecified_af=policy.dx_unspecified_af == "include",
         count_porcine=policy.porcine_with_other_indication == "count_with_review",
     )

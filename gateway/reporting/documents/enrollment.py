@@ -3,19 +3,19 @@
 Where a patient has no paper of a kind, the registry's enrollment row counts: what was imported before there were
 documents goes on to hold.
 
-The tally knows one start of warfarin and one set of diagnoses. They are those of the day of the latest test: a drug
-that was stopped after it does not touch the tests before.
+What was taken and what was diagnosed holds for its own days: a drug that was stopped, or begun anew, does not touch
+the tests before. `Enrollment.anticoagulant` and `warfarin_start` tell of the day of the latest test, for people.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.reporting.documents import kinds
 from gateway.reporting.documents.coverage import Period
 from gateway.reporting.documents.papers import Papers
-from gateway.reporting.units import Enrollment, Order, ZoneChange
+from gateway.reporting.units import Enrollment, Order, Therapy, ZoneChange
 from gateway.store.tested import Enrolled
 
 __all__ = ["WARFARIN", "enrollment_of", "warfarin_since"]
@@ -51,6 +51,8 @@ def enrollment_of(
         training_date=trained_on,
         training_documented=documented,
         orders=_orders(papers.of(kinds.Order), row),
+        therapies=_therapies(papers, row),
+        known_from=_known_from(papers.of(kinds.Diagnosis)),
         heparin_infusions=tuple((infusion.start, infusion.end) for infusion in papers.of(kinds.Infusion)),
     )
 
@@ -87,6 +89,49 @@ def _drug(papers: Papers, row: Enrolled | None, day: dt.date) -> tuple[str | Non
         if other.start <= day and (other.end is None or day <= other.end) and (instead or drug != WARFARIN):
             drug = other.drug
     return drug, since
+
+
+def _therapies(papers: Papers, row: Enrolled | None) -> tuple[Therapy, ...]:
+    """What was taken when, no two at a time: a drug in the place of warfarin breaks it, and it begins anew (R28).
+
+    Empty where only the registry speaks of one drug: then that and its start decide.
+    """
+    warfarin = [(span.start, span.end) for span in papers.of(kinds.Warfarin)]
+    others = [span for span in papers.of(kinds.Anticoagulant) if not span.beside_warfarin]
+    if not warfarin:
+        since = None if row is None or row.anticoagulant != WARFARIN else _day(row.warfarin_start)
+        if since is None or not others:
+            return ()
+        warfarin = [(since, None)]
+    for other in others:
+        warfarin = [part for span in warfarin for part in _without(span, other)]
+    found = [Therapy(WARFARIN, start, end) for start, end in warfarin]
+    found += [Therapy(other.drug, other.start, other.end) for other in others]
+    return tuple(sorted(found, key=lambda therapy: (therapy.start, therapy.drug)))
+
+
+def _without(
+    span: tuple[dt.date, dt.date | None], other: kinds.Anticoagulant
+) -> Iterator[tuple[dt.date, dt.date | None]]:
+    """What is left of a time on warfarin when another drug was taken instead."""
+    start, end = span
+    one = dt.timedelta(days=1)
+    if (end is not None and end < other.start) or (other.end is not None and other.end < start):
+        yield span
+        return
+    if start < other.start:
+        yield start, other.start - one
+    if other.end is not None and (end is None or other.end < end):
+        yield other.end + one, end
+
+
+def _known_from(papers: Sequence[kinds.Diagnosis]) -> tuple[tuple[str, dt.date], ...]:
+    """From when each diagnosis holds."""
+    found: dict[str, dt.date] = {}
+    for paper in papers:
+        for code in paper.codes:
+            found[code] = min(found.get(code, paper.from_), paper.from_)
+    return tuple(sorted(found.items()))
 
 
 def _training(trainings: Sequence[kinds.Training], row: Enrolled | None) -> tuple[dt.date | None, bool]:

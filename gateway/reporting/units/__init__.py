@@ -19,6 +19,7 @@ from gateway.reporting.units.model import (
     Statement,
     Step,
     Test,
+    Therapy,
     Unit,
     ZoneChange,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Statement",
     "Step",
     "Test",
+    "Therapy",
     "Unit",
     "UnitsError",
     "ZoneChange",

@@ -162,6 +162,7 @@ def coverage(
     diagnosis: tuple[str, ...],
     valve_type: str | None,
     *,
+    known_from: tuple[tuple[str, dt.date], ...] = (),
     include_unspecified_af: bool,
     count_porcine: bool,
 ) -> Coverage:
@@ -171,6 +172,7 @@ def coverage(
         table: the covered diagnoses.
         diagnosis: the patient's codes.
         valve_type: as documented, or None.
+        known_from: codes that hold only from a day on.
         include_unspecified_af: whether I48.91 counts.
         count_porcine: whether a porcine valve beside another covered diagnosis counts.
 
@@ -197,4 +199,6 @@ def coverage(
             spans.append((code, row.first, row.last))
     if porcine and not count_porcine:
         spans = []
+    since = {icd10(code, f"known_from[{at}]"): day.toordinal() for at, (code, day) in enumerate(known_from)}
+    spans = [(code, max(first, since.get(code, first)), last) for code, first, last in spans]
     return Coverage(tuple(spans), porcine)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from gateway.reporting.units.calendar import add_months
@@ -66,6 +67,21 @@ def end_of_service(events: Iterable[Event], as_of: int) -> EndOfService | None:
     return EndOfService(kind, on, on, on if kind == "death" else None)
 
 
+class Spell(NamedTuple):
+    """An unbroken time on warfarin (all days are ordinals).
+
+    Attributes:
+        first: first day, and `last` the last, on which it is known to be taken.
+        since: when it began, None where nobody stated it.
+        three_months_on: first day with three months behind it (R28).
+    """
+
+    first: int
+    last: int
+    since: int | None
+    three_months_on: int
+
+
 class Eligibility:
     """Whether a test on a local day may count, and if not, why.
 
@@ -80,12 +96,11 @@ class Eligibility:
         "_covered_from",
         "_end",
         "_orders",
+        "_spells",
         "_trained",
-        "_warfarin",
         "enrollment",
         "porcine",
         "spans",
-        "warfarin_from",
     )
 
     def __init__(self, enrollment: Enrollment, policy: Policy, end: EndOfService | None) -> None:
@@ -102,14 +117,14 @@ class Eligibility:
             policy.diagnoses,
             enrollment.diagnosis,
             enrollment.valve_type,
+            known_from=enrollment.known_from,
             include_unspecified_af=policy.dx_unspecified_af == "include",
             count_porcine=policy.porcine_with_other_indication == "count_with_review",
         )
         self.porcine = self._coverage.porcine
         self._trained = enrollment.training_date.toordinal() if enrollment.training_date else None
         self._covered_from = enrollment.covered_from.toordinal() if enrollment.covered_from else _ALWAYS
-        self.warfarin_from = _three_months(enrollment.warfarin_start, policy)
-        self._warfarin = (enrollment.anticoagulant or "").strip().lower() == WARFARIN
+        self._spells = _spells(enrollment, policy)
         self._orders = [_order_span(at, enrollment, policy) for at in range(len(enrollment.orders))]
         self.spans = self._eligible_spans()
 
@@ -124,7 +139,8 @@ class Eligibility:
         """The first gate that a test on `day` does not pass, in the order of the rules; None when it passes all."""
         if self._coverage.verdict(day) == "not_covered":
             return "DIAGNOSIS_NOT_COVERED"
-        if not self._warfarin:
+        spell = self._spell(day)
+        if spell is None:
             return "NOT_ON_WARFARIN"
         if self._trained is None or not self.enrollment.training_documented:
             return "TRAINING_NOT_DOCUMENTED"
@@ -132,7 +148,7 @@ class Eligibility:
             return "BEFORE_TRAINING"
         if day == self._trained and not self._count_training_day:
             return "TRAINING_DAY"
-        if day < self.warfarin_from:
+        if day < spell.three_months_on:
             return "WARFARIN_LT_3_MONTHS"
         if not any(first <= day <= last for first, last in self._orders):
             return "NO_ACTIVE_ORDER"
@@ -142,8 +158,14 @@ class Eligibility:
             return "NOT_FFS" if self._end.type == "ma_transfer" else "AFTER_TERMINATION"
         return None
 
-    def facts(self, reason: Reason) -> tuple[tuple[str, str], ...]:
-        """The facts behind `reason`, for a trace."""
+    def _spell(self, day: int) -> Spell | None:
+        for spell in self._spells:
+            if spell.first <= day <= spell.last:
+                return spell
+        return None
+
+    def facts(self, reason: Reason, day: int) -> tuple[tuple[str, str], ...]:
+        """The facts behind the `reason` given for `day`, for a trace."""
         enrollment = self.enrollment
         match reason:
             case "DIAGNOSIS_NOT_COVERED":
@@ -152,14 +174,14 @@ class Eligibility:
                     ("valve", enrollment.valve_type or "not stated"),
                 )
             case "NOT_ON_WARFARIN":
-                return (("anticoagulant", enrollment.anticoagulant or "not stated"),)
+                return (("anticoagulant", _drug_on(enrollment, day)),)
             case "BEFORE_TRAINING" | "TRAINING_DAY":
                 return (("training", _iso(self._trained)),)
             case "WARFARIN_LT_3_MONTHS":
-                start = enrollment.warfarin_start
+                spell = self._spell(day)
                 return (
-                    ("warfarin since", start.isoformat() if start else "not stated"),
-                    ("three months on", _iso(self.warfarin_from)),
+                    ("warfarin since", _iso(spell.since if spell else None)),
+                    ("three months on", _iso(spell.three_months_on if spell else None)),
                 )
             case "NO_ACTIVE_ORDER":
                 spans = ", ".join(f"{_iso(first)} to {_iso(last)}" for first, last in self._orders)
@@ -173,7 +195,9 @@ class Eligibility:
                 return ()
 
     def _eligible_spans(self) -> list[tuple[int, int]]:
-        edges = {_ALWAYS, self.warfarin_from, self._covered_from}
+        edges = {_ALWAYS, self._covered_from}
+        for spell in self._spells:
+            edges |= {spell.first, spell.three_months_on, spell.last + 1}
         if self._trained is not None:
             edges |= {self._trained, self._trained + 1}
         for first, last in self._orders:
@@ -191,6 +215,36 @@ class Eligibility:
                     first = spans.pop()[0]
                 spans.append((first, last))
         return spans
+
+
+def _spells(enrollment: Enrollment, policy: Policy) -> list[Spell]:
+    """The patient's times on warfarin. One that begins on the day after another has ended goes on with it."""
+    if not enrollment.therapies:
+        start = enrollment.warfarin_start
+        if (enrollment.anticoagulant or "").strip().lower() != WARFARIN:
+            return []
+        since = None if start is None else start.toordinal()
+        return [Spell(_ALWAYS, _NEVER, since, _three_months(start, policy))]
+    found: list[Spell] = []
+    for therapy in sorted(enrollment.therapies, key=attrgetter("start")):
+        if therapy.drug != WARFARIN:
+            continue
+        first, last = therapy.start.toordinal(), _NEVER if therapy.end is None else therapy.end.toordinal()
+        if found and first <= found[-1].last + 1:
+            found[-1] = found[-1]._replace(last=max(last, found[-1].last))
+        else:
+            found.append(Spell(first, last, first, _three_months(therapy.start, policy)))
+    return found
+
+
+def _drug_on(enrollment: Enrollment, day: int) -> str:
+    """What was taken on `day`, for a person."""
+    if not enrollment.therapies:
+        return enrollment.anticoagulant or "not stated"
+    for therapy in enrollment.therapies:
+        if therapy.start.toordinal() <= day <= (_NEVER if therapy.end is None else therapy.end.toordinal()):
+            return therapy.drug
+    return "none on record"
 
 
 def _three_months(start: dt.date | None, policy: Policy) -> int:

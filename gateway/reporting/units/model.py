@@ -54,6 +54,14 @@ class Order(NamedTuple):
     interval_days: int | None = None
 
 
+class Therapy(NamedTuple):
+    """A time on one anticoagulant, both days included; without an end it goes on."""
+
+    drug: str
+    start: dt.date
+    end: dt.date | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Enrollment:
     """The facts about one patient that decide whether a test may count.
@@ -65,6 +73,8 @@ class Enrollment:
         valve_type: ``mechanical``, ``bioprosthetic`` ... or None where no document says so.
         anticoagulant: ``warfarin`` or another drug.
         warfarin_start: first day on warfarin.
+        therapies: what was taken when, of which no two overlap; where given, they decide instead of the two before.
+        known_from: diagnoses that hold only from a day on, each with its first day.
         training_date: day of the face-to-face training.
         training_documented: whether the record of it is on file, with the ability to test and to report.
         orders: signed orders.
@@ -86,6 +96,8 @@ class Enrollment:
     covered_from: dt.date | None = None
     mac: str | None = None
     heparin_infusions: tuple[tuple[dt.date, dt.date | None], ...] = ()
+    therapies: tuple[Therapy, ...] = ()
+    known_from: tuple[tuple[str, dt.date], ...] = ()
 
 
 class EarlyReason(NamedTuple):

@@ -303,7 +303,7 @@ class Screening:
         if isinstance(verdict, Candidate):
             facts.append(("evidence", _iso(verdict.evidence)))
             return Step(test.id, "R3", "COUNTABLE", tuple(facts))
-        facts += self._eligibility.facts(verdict)
+        facts += self._eligibility.facts(verdict, day)
         if verdict == "FUTURE_DATED":
             facts.append(("as of", _iso(self._as_of)))
         elif verdict == "ACK_AFTER_END" and self._end is not None and self._end.last_covered is not None:

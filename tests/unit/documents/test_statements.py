@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,11 +13,15 @@ from hypothesis import strategies as st
 
 from gateway.database import transaction
 from gateway.reporting.documents.coverage import Period, events_of, in_force, periods
-from gateway.reporting.documents.enrollment import warfarin_since
-from gateway.reporting.documents.kinds import Coverage, Warfarin
+from gateway.reporting.documents.enrollment import enrollment_of, warfarin_since
+from gateway.reporting.documents.kinds import Anticoagulant, Coverage, Paper, Warfarin
+from gateway.reporting.documents.papers import Papers
 from gateway.reporting.documents.recording import supersede_document
+from gateway.reporting.policies import shipped_policies
 from gateway.reporting.statements import StatementError, inputs_of, periods_of, policy_for, statement_of
 from gateway.reporting.units import Event, Order, UnitsError, tally
+from gateway.reporting.units.calendar import add_months
+from gateway.reporting.units.eligibility import Eligibility
 from gateway.result import Kind
 from tests.unit.documents.conftest import NOW, Desk
 
@@ -320,3 +325,92 @@ def test_controls_and_errors_stand_in_the_statement_and_use_strips(desk: Desk) -
     assert stock.supply.unproven == (date(2026, 2, 12),)
     assert stock.contacts == (date(2026, 2, 10),)
     assert stock_of(desk.database, "pat", date(2026, 2, 4), "production").supply.on_hand == 6 - 2
+
+
+# ---------------------------------------------------------------- what was taken, and what was diagnosed, when
+
+
+def test_a_break_of_warfarin_leaves_the_tests_before_it_alone(desk: Desk) -> None:
+    desk.add("warfarin", start="2025-06-01", end="2026-02-12")
+    desk.add("anticoagulant", drug="apixaban", start="2026-02-13", end="2026-02-18")
+    desk.add("warfarin", start="2026-02-19")
+    before, instead, again = (desk.measured(local) for local in (WEEKLY[0], WEEKLY[2], WEEKLY[3]))
+    assert desk.why_not(before) is None
+    assert desk.why_not(instead) == "NOT_ON_WARFARIN"
+    assert desk.why_not(again) == "WARFARIN_LT_3_MONTHS"
+    trace = desk.statement(trace=True).trace or ()
+    said = {step.subject: dict(step.facts) for step in trace}
+    assert said[str(instead)]["anticoagulant"] == "apixaban"
+    assert said[str(again)]["warfarin since"] == "2026-02-19"
+    assert said[str(again)]["three months on"] == "2026-05-19"
+
+
+def test_a_drug_in_the_place_of_the_registrys_warfarin_breaks_it_too(desk: Desk) -> None:
+    before, instead, again = (desk.measured(local) for local in (WEEKLY[0], WEEKLY[2], WEEKLY[3]))
+    desk.add("anticoagulant", drug="apixaban", start="2026-02-15", end="2026-02-18")
+    reasons = [desk.why_not(test) for test in (before, instead, again)]
+    assert reasons == [None, "NOT_ON_WARFARIN", "WARFARIN_LT_3_MONTHS"]
+
+
+def test_a_diagnosis_holds_from_its_day_also_when_it_is_written_down_later(desk: Desk) -> None:
+    early, late = desk.measured(WEEKLY[0]), desk.measured(WEEKLY[3])
+    desk.add("diagnosis", codes="Z79.01", from_="2025-01-01", evidence="letter")
+    desk.add("diagnosis", codes="I48.20", from_="2026-02-20", evidence="letter")
+    assert desk.why_not(early) == "DIAGNOSIS_NOT_COVERED"
+    assert desk.why_not(late) is None
+
+
+@given(
+    spans=st.lists(
+        st.tuples(st.integers(0, 300), st.integers(0, 200) | st.none(), st.booleans()),
+        min_size=1,
+        max_size=4,
+    ),
+    on=st.integers(0, 500),
+)
+def test_who_was_on_warfarin_for_three_months_is_what_a_walk_day_by_day_finds(
+    spans: list[tuple[int, int | None, bool]], on: int
+) -> None:
+    zero, horizon = date(2025, 1, 1), 600
+    papers: dict[type[Paper], list[tuple[int | None, Paper]]] = {}
+    warfarin: set[int] = set()
+    other: set[int] = set()
+    for start, length, is_warfarin in spans:
+        end = None if length is None else zero + timedelta(days=start + length)
+        days = set(range(start, horizon if length is None else start + length + 1))
+        first = zero + timedelta(days=start)
+        paper: Paper
+        if is_warfarin:
+            warfarin |= days
+            paper = Warfarin(patient="p", start=first, end=end)
+        else:
+            other |= days
+            paper = Anticoagulant(patient="p", drug="apixaban", start=first, end=end)
+        papers.setdefault(type(paper), []).append((None, paper))
+    if not warfarin:
+        return
+    taken = warfarin - other
+    enrollment = enrollment_of(
+        Papers(papers), None, [("2020-01-01", "UTC")], Period("medicare_ffs", ""), zero + timedelta(days=on)
+    )
+    policy = next(each for each in shipped_policies() if "medicare_ffs" in each.payers)
+    gates = Eligibility(
+        replace(
+            enrollment,
+            diagnosis=("I48.20",),
+            training_date=date(2020, 1, 1),
+            training_documented=True,
+            orders=(Order(date(2020, 1, 1)),),
+        ),
+        policy,
+        None,
+    )
+    since = on
+    while since - 1 in taken:
+        since -= 1
+    expected: str | None = None
+    if on not in taken:
+        expected = "NOT_ON_WARFARIN"
+    elif zero + timedelta(days=on) < add_months(zero + timedelta(days=since), 3):
+        expected = "WARFARIN_LT_3_MONTHS"
+    assert gates.reason((zero + timedelta(days=on)).toordinal()) == expected
