@@ -180,12 +180,16 @@ class _Rows:
         return rows
 
 
+_made = tuple.__new__
+"""`Tested._make` without its look at the length: a nightly pass makes millions."""
+
+
 def _tests(rows: Sequence[Sequence[Any]], runs: Sequence[Sequence[Any]], held: Set[int]) -> list[Tested]:
     """One test for all rows that speak of it: its newest version, in the place where that one stands."""
     found: dict[int, Tested] = {}
     for row in rows:
-        test = Tested._make(row[1:])
-        before = found.get(test.result_id)
+        test = _made(Tested, row[1:])
+        before = found.get(row[1])
         if before is not None:
             if test.version < before.version:
                 continue
@@ -196,7 +200,7 @@ def _tests(rows: Sequence[Sequence[Any]], runs: Sequence[Sequence[Any]], held: S
                 )
                 continue
             del found[test.result_id]  # it goes to the place of the newer version
-        found[test.result_id] = test
+        found[row[1]] = test
     if held:
         for result in held & found.keys():
             found[result] = found[result]._replace(held=True)

@@ -101,7 +101,8 @@ def _calendar(
         else:
             taken.add(test.week)
             counted.append(test)
-            _note(trace, test, "R2", "OWN_WEEK", test.week)
+            if trace is not None:
+                _note(trace, test, "R2", "OWN_WEEK", test.week)
     refused: list[tuple[str, Reason]] = []
     for test in surplus:
         following = test.week + 1

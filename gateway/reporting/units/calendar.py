@@ -84,9 +84,13 @@ class Zones:
         # Two datetimes that share one ZoneInfo compare by wall time, which is wrong in the repeated hour.
         return moment if tz.__class__ is dt.timezone else moment.astimezone(dt.UTC)
 
+    def local(self, instant: dt.datetime) -> dt.datetime:
+        """Local date and time of an `instant` that has an offset."""
+        return instant.astimezone(self.single or self._zone_at(instant))
+
     def day(self, instant: dt.datetime) -> int:
         """Ordinal of the local date of an `instant` that has an offset."""
-        return instant.astimezone(self.single or self._zone_at(instant)).toordinal()
+        return self.local(instant).toordinal()
 
     def day_of(self, moment: dt.datetime) -> int:
         """Ordinal of the local date of a `moment` with or without an offset."""

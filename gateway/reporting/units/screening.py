@@ -21,6 +21,8 @@ from gateway.reporting.units.reasons import RULES, Flag, Liability, Reason
 UTC: Final = dt.UTC
 LATE_AFTER_DAYS: Final = 7
 """Evidence, or the record of an early reason, later than this after the test is flagged (R7, R18)."""
+AT_ONCE: Final = dt.timedelta(hours=2)
+"""Most evidence comes this soon."""
 SAME_TEST_WITHIN: Final = dt.timedelta(hours=2)
 """A manual entry and a meter's record of one value this close are one test (R21)."""
 
@@ -151,7 +153,8 @@ class Screening:
         instant = zones.instant
         taken = taken_at if taken_at.tzinfo is UTC else instant(taken_at)
         single = zones.single
-        day = zones.day(taken) if single is None else taken.astimezone(single).toordinal()
+        here = taken.astimezone(single) if single is not None else zones.local(taken)
+        day = here.toordinal()
         if day > as_of:
             return "FUTURE_DATED"
         for told in (reported, accepted, reviewed):  # nobody is told of a test before it was made
@@ -174,10 +177,10 @@ class Screening:
         moment = (reported, accepted, reviewed)[self._evidence_at]
         if moment is None:
             return self._no_evidence
-        if single is None or moment.tzinfo is None:
-            evidence = zones.day_of(moment)
+        if single is not None and here.hour < 20 and moment.tzinfo is UTC and moment - taken < AT_ONCE:
+            evidence = day  # the same day whatever the clocks do in between
         else:
-            evidence = moment.astimezone(single).toordinal()
+            evidence = zones.day_of(moment)
         corrects = test.corrects
         if evidence > as_of or (corrects is not None and not self._correction_known(test)):
             return self._no_evidence

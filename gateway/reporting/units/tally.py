@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Final
 
 from gateway.reporting.units.attribution import Free, attribute, freeze
@@ -29,7 +30,7 @@ from gateway.reporting.units.model import (
 )
 from gateway.reporting.units.notices import notices_of
 from gateway.reporting.units.policy import Policy
-from gateway.reporting.units.screening import Candidate, Screened, Screening
+from gateway.reporting.units.screening import Screened, Screening
 
 LOOK_AHEAD_DAYS: Final = 400
 """How far ahead the next test that would count is looked for."""
@@ -131,12 +132,8 @@ def _when_taken(
                 yield test.id, local.instant(test.taken_at), local.day_of(test.taken_at)
 
 
-def _by_time(test: Candidate) -> tuple[dt.datetime, str]:
-    return (test.at, test.id)
-
-
-def _by_week(test: Candidate) -> tuple[int, dt.datetime, str]:
-    return (test.week, test.at, test.id)
+_by_time = attrgetter("at", "id")
+_by_week = attrgetter("week", "at", "id")
 
 
 def _zones(enrollment: Enrollment, policy: Policy) -> Zones:
