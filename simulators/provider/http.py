@@ -1,0 +1,136 @@
+"""As much of HTTP/1.1 as a far end needs (RFC 9112): requests with a length, answers whole or broken off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http import HTTPStatus
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+__all__ = ["Broken", "HttpServer", "Reply", "Request"]
+
+MOST_OCTETS = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. Names of `headers` are in lower case; `query` keeps order and repetitions."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Broken(StrEnum):
+    """How an answer fails to arrive; the connection ends with it."""
+
+    NOT = "not"
+    HALF = "half"
+    """Head and half of the body."""
+    SILENT = "silent"
+    """Nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    broken: Broken = Broken.NOT
+
+
+class HttpServer:
+    """Answers requests of any number of connections, one after another on each."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Reply]], tls: ssl.SSLContext | None = None) -> None:
+        """Nothing is listened to before `start`."""
+        self._answer = answer
+        self._tls = tls
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
+        """Listen; returns the address, with the real port when 0 was asked for.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        self._server = await asyncio.start_server(self._serve, host, port, ssl=self._tls)
+        address = self._server.sockets[0].getsockname()
+        return str(address[0]), int(address[1])
+
+    async def stop(self) -> None:
+        """Stop listening and drop all connections."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # a stream handler always runs in one
+        self._connections.add(task)
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            pass  # the far end, or `stop`, ended it, or it was no HTTP
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer. Returns whether the connection goes on."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+        method, target, _ = first.split(" ")
+        headers = {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+        }
+        size = int(headers.get("content-length", "0"))
+        if not 0 <= size <= MOST_OCTETS:
+            raise ValueError("no such length")
+        body = await reader.readexactly(size)
+        parts = urlsplit(target)
+        query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+        reply = await self._answer(Request(method, unquote(parts.path), query, headers, body))
+        if reply.broken is Broken.SILENT:
+            return False
+        fields = {"Content-Length": str(len(reply.body)), **reply.headers}
+        try:
+            reason = HTTPStatus(reply.status).phrase
+        except ValueError:
+            reason = "Status"
+        answer = [
+            f"HTTP/1.1 {reply.status} {reason}",
+            *(f"{name}: {value}" for name, value in fields.items()),
+            "",
+            "",
+        ]
+        octets = "\r\n".join(answer).encode("latin-1") + reply.body
+        half = reply.broken is Broken.HALF
+        writer.write(octets[: len(octets) - (len(reply.body) + 1) // 2] if half else octets)
+        await writer.drain()
+        return not half and headers.get("connection", "").lower() != "close"
+
+
+def _head(reply: Reply) -> bytes:
+    try:
+        reason = HTTPStatus(reply.status).phrase
+    except ValueError:
+        reason = "Status"
+    fields = {"Content-Length": str(len(reply.body)), **reply.headers}
+    lines = [f"HTTP/1.1 {reply.status} {reason}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
