@@ -1,1 +1,4 @@
-"""A treating provider's system that does not exist: it takes HL7 v2 over MLLP, and misbehaves on script."""
+"""A treating provider's systems that do not exist: for HL7 v2, FHIR, mail, files and signed posts.
+
+Each has on disk what it acknowledges, and misbehaves on script (`simulators.provider.schedule`).
+"""

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from simulators.provider.schedule import Schedule, seconds
+
 __all__ = ["Behaviour", "Manner", "Script"]
 
 
@@ -27,11 +29,21 @@ class Manner(StrEnum):
     CLOSE_AFTER = "close-after"
     """AA, then the connection is closed."""
     STALE_FIRST = "stale-first"
-    """First the answer to the message before is given again, then AA."""
+    """First the answer to the message before is given again, then AA, in one write."""
+    TWICE = "twice"
+    """AA, and the same once more, in one write."""
+    GARBAGE = "garbage"
+    """Octets that are no frame."""
+    OLD_ACK = "ack-2.3"
+    """AA in the form of version 2.3: MSH-9 ``ACK`` alone, MSH-12 ``2.3``, whatever was sent."""
+    MANGLE = "mangle"
+    """AA from a system that knows ASCII alone: it keeps, and answers with, a question mark for all else."""
     AE = "AE"
     """Application error; with an ERR-3 code: ``AE:207``."""
     AR = "AR"
     """Application reject."""
+    AR_WORDS = "AR-words"
+    """Application reject with its reason in MSA-3 and no ERR segment, as up to version 2.4."""
     CA = "CA"
     """Commit accept: a hop has it; the application has not spoken."""
     CE = "CE"
@@ -40,7 +52,8 @@ class Manner(StrEnum):
     """Commit reject."""
 
 
-REFUSALS = frozenset({Manner.AE, Manner.AR, Manner.CE, Manner.CR})
+CODED = frozenset({Manner.AE, Manner.AR, Manner.CE, Manner.CR})
+REFUSALS = CODED | {Manner.AR_WORDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,53 +82,24 @@ class Behaviour:
         except ValueError:
             raise ValueError(f"{name!r} is no behaviour; there are: {', '.join(Manner)}") from None
         if manner is Manner.LATE:
-            try:
-                late_s = float(argument)
-            except ValueError:
-                late_s = -1.0
-            if not 0 <= late_s < float("inf"):
-                raise ValueError(f"{text!r}: late needs seconds, for example late:2.5")
-            return cls(manner, late_s=late_s)
+            return cls(manner, late_s=seconds(text, argument))
         if not argument:
             return cls(manner)
-        if manner not in REFUSALS or not argument.isdecimal():
+        if manner not in CODED or not argument.isdecimal():
             raise ValueError(
                 f"{text!r}: {name} takes no {argument!r}; only late:SECONDS and AE, AR, CE, CR:CODE do"
             )
         return cls(manner, error_code=argument)
 
 
-class Script:
-    """Which message is answered how; messages are counted from 1 as they arrive, repetitions included."""
-
-    def __init__(self, singly: dict[int, Behaviour] | None = None, otherwise: Behaviour | None = None) -> None:
-        self._singly = dict(singly or {})
-        self._otherwise = otherwise or Behaviour()
+class Script(Schedule[Behaviour]):
+    """Which message is answered how."""
 
     @classmethod
-    def parse(cls, words: Iterable[str]) -> Script:
-        """Read ``3=silent`` (the third message), ``2-5=AE:207`` or ``*=late:1`` (every other message).
+    def parse(cls, words: Iterable[str]) -> Schedule[Behaviour]:
+        """Read the words of a script; a message that none of them names is accepted.
 
         Raises:
-            ValueError: a word is none of these.
+            ValueError: a word cannot be read.
         """
-        singly: dict[int, Behaviour] = {}
-        otherwise = None
-        for word in words:
-            which, equals, what = word.partition("=")
-            if not equals:
-                raise ValueError(f"{word!r}: write WHICH=BEHAVIOUR, for example 3=silent or *=late:1")
-            behaviour = Behaviour.parse(what)
-            if which == "*":
-                otherwise = behaviour
-                continue
-            first, dash, last = which.partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()) or int(first) < 1:
-                raise ValueError(f"{word!r}: {which!r} is no message number; write 3, 2-5 or *")
-            for number in range(int(first), int(last or first) + 1):
-                singly[number] = behaviour
-        return cls(singly, otherwise)
-
-    def at(self, number: int) -> Behaviour:
-        """The behaviour towards the message with this number."""
-        return self._singly.get(number, self._otherwise)
+        return cls.read(words, Behaviour.parse, Behaviour())

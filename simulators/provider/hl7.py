@@ -59,7 +59,9 @@ def header(message: bytes) -> Header:
     )
 
 
-def acknowledgement(to: Header, code: str, control_id: bytes, *, error: tuple[str, str] | None = None) -> bytes:
+def acknowledgement(
+    to: Header, code: str, control_id: bytes, *, error: tuple[str, str] | None = None, words: str = ""
+) -> bytes:
     """An ACK message.
 
     Args:
@@ -67,6 +69,7 @@ def acknowledgement(to: Header, code: str, control_id: bytes, *, error: tuple[st
         code: MSA-1 of table 0008: AA, AE, AR, CA, CE or CR.
         control_id: MSA-2.
         error: ERR-3 code of table 0357 and ERR-8 text.
+        words: MSA-3.
     """
     separator, component = to.separator, to.encoding[:1]
     message_type = component.join([b"ACK", to.trigger, b"ACK"]) if to.trigger else b"ACK"
@@ -75,7 +78,7 @@ def acknowledgement(to: Header, code: str, control_id: bytes, *, error: tuple[st
     msh = [b"MSH", to.encoding, *to.receiving, *to.sending, now, b"", message_type, own_id]
     segments = [
         separator.join([*msh, to.processing_id, to.version]),
-        separator.join([b"MSA", code.encode(), control_id]),
+        separator.join([b"MSA", code.encode(), control_id, *([words.encode()] if words else [])]),
     ]
     if error is not None:
         number, text = (part.encode() for part in error)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import re
+import ssl
+from dataclasses import replace
 
 from simulators.ledger import Ledger, LedgerError, instant
-from simulators.provider.behaviour import REFUSALS, Behaviour, Manner, Script
+from simulators.provider.behaviour import CODED, REFUSALS, Behaviour, Manner
 from simulators.provider.hl7 import Header, UnreadableError, acknowledgement, header
 from simulators.provider.mllp import Reader, TooLongError, block
+from simulators.provider.schedule import Schedule
 
 __all__ = ["Provider"]
 
@@ -28,15 +32,20 @@ class Provider:
     The ledger gets one ``message`` line for each copy that arrived: its control id (MSH-10), which copy it is,
     whether it was accepted, the manner of the answer, and its octets (as text, each character one octet). A message
     that was accepted before is answered AA again, whatever the script says of refusals, and its line says whether
-    its octets are those of the first accepted copy. What is no HL7 gets an ``unreadable`` line and AR.
+    its octets are those of the first accepted copy. What is no HL7 gets an ``unreadable`` line and AR. With
+    `Manner.MANGLE` the octets are those that were kept, not those that came.
 
     Raises:
         LedgerError: the ledger is none of a provider.
     """
 
-    def __init__(self, ledger: Ledger, script: Script | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, script: Schedule[Behaviour] | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls`: what connections are made with; None for MLLP in the clear."""
         self._ledger = ledger
-        self._script = script or Script()
+        self._script = script or Schedule(Behaviour())
+        self._tls = tls
         self._arrived = 0
         self._copies: dict[str, int] = {}
         self._accepted: dict[str, str] = {}
@@ -56,7 +65,7 @@ class Provider:
         Raises:
             OSError: the address is taken or not ours.
         """
-        self._server = await asyncio.start_server(self._serve, host, port)
+        self._server = await asyncio.start_server(self._serve, host, port, ssl=self._tls)
         address = self._server.sockets[0].getsockname()
         return str(address[0]), int(address[1])
 
@@ -118,6 +127,7 @@ class Provider:
         if first is not None and behaviour.manner in REFUSALS:
             behaviour = Behaviour()
         accepted = behaviour.manner not in REFUSALS
+        kept = _ascii(message) if behaviour.manner is Manner.MANGLE else message
         copy = self._copies.get(control_id, 0) + 1
         self._ledger.write(
             {
@@ -128,7 +138,7 @@ class Provider:
                 "manner": behaviour.manner.value,
                 "same_octets": None if first is None else first == digest,
                 "sha256": digest,
-                "octets": message.decode("latin-1"),
+                "octets": kept.decode("latin-1"),
                 "at": instant(),
             }
         )
@@ -146,10 +156,11 @@ class Provider:
     ) -> bool:
         """Answer as the behaviour says. Returns whether the conversation goes on."""
         manner = behaviour.manner
-        code = manner.value if manner in REFUSALS or manner is Manner.CA else "AA"
-        error = (behaviour.error_code, _ERRORS[code]) if manner in REFUSALS else None
+        code = manner.value[:2] if manner in REFUSALS or manner is Manner.CA else "AA"
+        error = (behaviour.error_code, _ERRORS[code]) if manner in CODED else None
+        words = _ERRORS[code] if manner is Manner.AR_WORDS else ""
         answered = b"NOBODY-SENT-THIS" if manner is Manner.WRONG_ID else head.control_id
-        answer = block(acknowledgement(head, code, answered, error=error))
+        answer = block(acknowledgement(_known(head, manner), code, answered, error=error, words=words))
         match manner:
             case Manner.SILENT:
                 return True
@@ -162,8 +173,29 @@ class Provider:
             case Manner.STALE_FIRST:
                 stale_id = previous.control_id if previous else b"AN-EARLIER-ONE"
                 answer = block(acknowledgement(previous or head, "AA", stale_id)) + answer
+            case Manner.TWICE:
+                answer *= 2
+            case Manner.GARBAGE:
+                answer = bytes(range(16)) + b"\r\n"
             case _:
                 pass
         writer.write(answer)
         await writer.drain()
         return manner is not Manner.CLOSE_AFTER
+
+
+def _known(head: Header, manner: Manner) -> Header:
+    """As much of a header as a system with this manner takes in."""
+    match manner:
+        case Manner.OLD_ACK:
+            return replace(head, message_type=b"ACK", version=b"2.3")
+        case Manner.MANGLE:
+            sending, receiving = [
+                (_ascii(first), _ascii(second)) for first, second in (head.sending, head.receiving)
+            ]
+            return replace(head, sending=sending, receiving=receiving)
+    return head
+
+
+def _ascii(octets: bytes) -> bytes:
+    return re.sub(rb"[^\x00-\x7f]", b"?", octets)
