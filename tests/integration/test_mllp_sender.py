@@ -16,7 +16,8 @@ from hl7apy.parser import parse_message
 
 from gateway.reporting.channels import channel
 from gateway.reporting.channels.base import Answer, Level, Outcome
-from gateway.reporting.channels.mllp import MllpSender, parse_address
+from gateway.reporting.channels.mllp import MllpSender
+from gateway.reporting.channels.mllp_reach import parse_address
 from gateway.reporting.configuration import Delivery
 from tests.unit.reporting import receivers
 from tests.unit.reporting.examples import PATIENT, reportable
@@ -29,7 +30,8 @@ IMPATIENCE = Delivery(connect_timeout_s=0.3, answer_timeout_s=0.3)
 
 def message(number: int = 1, **changes: Any) -> tuple[bytes, str]:
     report = reportable(control_id=f"CONTROL{number}", **changes)
-    return channel("hl7v2").render(report), report.control_id
+    way = channel("hl7v2")
+    return way.render(report, way.settings()), report.control_id
 
 
 async def deliver(sender: MllpSender, number: int = 1, **changes: Any) -> Answer:
@@ -279,8 +281,8 @@ def test_an_address_that_is_none(address: str) -> None:
 
 
 def test_addresses() -> None:
-    assert parse_address("mllp://ehr.example:2575") == ("ehr.example", 2575)
-    assert parse_address("mllp://[::1]:2575/") == ("::1", 2575)
+    assert parse_address("mllp://ehr.example:2575") == ("ehr.example", 2575, False)
+    assert parse_address("mllps://[::1]:2575/") == ("::1", 2575, True)
 
 
 # ---------------------------------------------------------------- an independent receiver

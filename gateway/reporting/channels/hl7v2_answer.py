@@ -90,15 +90,21 @@ def parse(octets: bytes) -> Acknowledgement | None:
     )
 
 
-def judge(answer: Acknowledgement) -> Verdict:
+def judge(answer: Acknowledgement, *, commit_only: bool = False) -> Verdict:
     """What an acknowledgement that answers our message means for the report.
 
     AA is the application's word. CA, CE and CR belong to enhanced mode, which we never ask for: CA says that an
     engine on the way keeps the message, not that the application has it.
+
+    Args:
+        answer: what came.
+        commit_only: the provider agreed that CA is all that this interface ever says.
     """
     words = ": ".join(part for part in (answer.code, answer.text) if part)
     match answer.code:
         case "AA":
+            return Verdict(Outcome.DELIVERED, Level.DELIVERED, "")
+        case "CA" if commit_only:
             return Verdict(Outcome.DELIVERED, Level.DELIVERED, "")
         case "CA":
             return Verdict(None, Level.ACCEPTED, "kept by the engine (CA), not yet acknowledged by the application")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -47,14 +48,15 @@ class Visit:
 class Receiver:
     """Accepts connections, cuts frames, notes every whole message, and then does as its habit is."""
 
-    def __init__(self, habit: Habit, port: int = 0) -> None:
+    def __init__(self, habit: Habit, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.habit = habit
+        self._tls = tls
         self.messages: list[bytes] = []
         self.connections = 0
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
-        self.address = f"mllp://127.0.0.1:{self.port}"
+        self.address = f"{'mllps' if tls else 'mllp'}://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -77,8 +79,12 @@ class Receiver:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        visit, buffer = Visit(self, connection), b""
+        buffer = b""
         with suppress(OSError):
+            if self._tls is not None:
+                with connection:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+            visit = Visit(self, connection)
             while chunk := connection.recv(65536):
                 buffer += chunk
                 while (end := buffer.find(b"\x1c\x0d")) >= 0:
@@ -92,8 +98,8 @@ class Receiver:
 
 
 @contextmanager
-def receiver(habit: Habit, port: int = 0) -> Iterator[Receiver]:
-    far_end = Receiver(habit, port)
+def receiver(habit: Habit, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    far_end = Receiver(habit, port, tls)
     try:
         yield far_end
     finally:

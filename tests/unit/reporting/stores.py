@@ -69,20 +69,41 @@ class Store:
         with transaction(self.database):
             assert epochs.reconcile(self.database, "Pat Clerk", self.clock.now())
 
-    def provider(self, name: str, address: str, *, destination: str | None = None) -> str:
-        """A provider with one destination, `<name>-hl7` unless named otherwise."""
+    def provider(
+        self,
+        name: str,
+        address: str,
+        *,
+        destination: str | None = None,
+        channel: str = "hl7v2",
+        zone: str = ZONE,
+        **wanted: object,
+    ) -> str:
+        """A provider with one live destination, `<name>-hl7` unless named otherwise; `wanted`: further columns."""
         now = utc(self.clock.now())
-        identifier = destination or f"{name}-hl7"
+        columns = {
+            "id": destination or f"{name}-hl7",
+            "provider_id": name,
+            "channel": channel,
+            "address": address,
+            "application": "EHR^2.25.99^ISO",
+            "facility": "CLINIC^2.25.98^ISO",
+            "live": 1,
+            "live_at": now,
+            "updated_at": now,
+            **wanted,
+        }
         with transaction(self.database):
             self.database.execute(
-                "INSERT OR IGNORE INTO provider VALUES (?, ?, ?, ?)", (name, f"Clinic {name}", "1234567893", now)
+                "INSERT OR IGNORE INTO provider (id, name, npi, zone, updated_at) VALUES (?, ?, ?, ?, ?)",
+                (name, f"Clinic {name}", "1234567893", zone, now),
             )
+            marks = ", ".join("?" for _ in columns)
             self.database.execute(
-                "INSERT INTO destination VALUES (?, ?, 'hl7v2', ?, ?, ?, ?)",
-                (identifier, name, address, "EHR^2.25.99^ISO", "CLINIC^2.25.98^ISO", now),
+                f"INSERT INTO destination ({', '.join(columns)}) VALUES ({marks})", [*columns.values()]
             )
             self._decided("registry import")
-        return identifier
+        return str(columns["id"])
 
     def patient(self, name: str, *providers: str, since: datetime = TAKEN - timedelta(days=365)) -> str:
         """A patient treated by these providers, to whom they are MRN-<name>."""

@@ -28,7 +28,10 @@ WANTED = Wanted(
     uncertainty_s=120.0,
     quality="synchronised",
     zone="America/New_York",
+    patient_id="p1",
+    hub_id="hub1",
     provider_patient_id="MRN1",
+    order_id="ORD-7",
     family_name="Doe",
     given_name="Jane",
     birth_date="1948-03-18",
@@ -36,10 +39,16 @@ WANTED = Wanted(
     provider_id="riverside",
     provider_name="Riverside",
     provider_npi=None,
+    provider_zone="America/New_York",
     channel="hl7v2",
     application="EHR",
     facility="CLINIC",
+    settings="{}",
+    fall_back_after_s=None,
+    mode="each",
+    schedule="",
     told=True,
+    sent=True,
 )
 
 
