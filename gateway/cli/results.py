@@ -1,4 +1,4 @@
-"""``inr-gateway results``: each result, where it is, and why it waits."""
+"""``inr-gateway results``: each result, where it is, and why it waits; results by hand; and corrections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gateway.cli import results_enter
+from gateway.cli import results_acts, results_enter
 from gateway.cli.opened import add_config, opened
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "Entered twice, it stands once.",
         )
     )
+    results_acts.add_arguments(actions)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     from gateway.database import StoreError
 
     try:
+        if arguments.action in results_acts.ACTS:
+            return results_acts.run(arguments)
         return results_enter.run(arguments) if arguments.action == "enter" else _list(arguments)
     except ConfigurationError as error:
         print(f"inr-gateway results: {error}", file=sys.stderr)
@@ -77,7 +80,7 @@ def _cells(row: Listed) -> tuple[object, ...]:
     reports = ", ".join(f"{each.destination}: {each.evidence or each.state}" for each in row.reports)
     waits = "; ".join(f"{reason} (quarantine {number})" for number, reason, _detail in row.waits)
     if not waits and row.dismissed is not None:
-        waits = "dismissed"
+        waits = "taken back" if row.status == "retracted" else "dismissed"
     return (
         row.id,
         row.kind,

@@ -7,57 +7,24 @@ and tally treat it as what a meter sent. Its octets are the form as it was fille
 from __future__ import annotations
 
 import argparse
-import base64
 import sqlite3
 import sys
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from gateway.cli.opened import add_config, opened
-from gateway.clock import EARLIEST, moment, utc
+from gateway.cli.results_form import EntryError, Form, checked
+from gateway.clock import moment, utc
 
 if TYPE_CHECKING:
-    from gateway.result import Quantity, Result
-    from gateway.server.book import Book
     from gateway.server.configuration import Safety
     from gateway.server.grouping import Identified
-    from gateway.store.people import ZoneFrom
     from gateway.store.results import Known
-    from gateway.wire.reading import Reading
 
-__all__ = ["EntryError", "Form", "add_arguments", "enter", "run"]
+__all__ = ["EntryError", "Form", "add_arguments", "attest", "enter", "here_already", "refuse_a_like_one", "run"]
 
-HIGHEST_INR: Final = Decimal(30)
-"""No home meter shows more; a larger number is a slip of the finger."""
 SAME_TEST_WITHIN: Final = timedelta(hours=2)
 """A value that is here already, this close, is most likely the same test (rule R21)."""
-
-
-class EntryError(Exception):
-    """The entry is refused; the message says why and what to do. Nothing has changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What the desk writes down.
-
-    Attributes:
-        inr: as the display shows it: ``2.5``, ``>8.0``, ``<0.8``.
-        taken_at: local time of the patient, or with an offset from UTC.
-        vendor, serial: of the meter.
-        entered_by: name of the person who enters it.
-        attestation: the statement by which that person stands for it; empty: none.
-    """
-
-    patient: str
-    inr: str
-    taken_at: str
-    vendor: str
-    serial: str
-    entered_by: str
-    attestation: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,15 +103,15 @@ def enter(
 
     if not form.entered_by:
         raise EntryError("--by needs the name of a person")
-    new = _checked(database, form, now)
-    known = _here_already(database, new, now)
+    new = checked(database, form, now)
+    known = here_already(database, new, now)
     if known is not None:
         subject, said = known.id, f"result {known.id} is this test already: not entered again"
-        if not _is_by_hand(database, form.patient, known.id):
+        if not is_by_hand(database, form.patient, known.id):
             return False, f"{said}; a meter sent it"
     else:
         if not another:
-            _refuse_a_like_one(database, form, new)
+            refuse_a_like_one(database, form.patient, new)
         with transaction(database):
             journal, number = desk.next_name(database, utc(now))
         reading = new.reading.model_copy(update={"journal": journal, "number": number, "message": number})
@@ -157,154 +124,19 @@ def enter(
         subject, said = result, f"result {result} entered"
         with transaction(database):
             decisions.record(database, now, form.entered_by, "enter", f"result {result}", "by hand")
-    return False, f"{said}; {_attest(database, form, subject, now)}"
-
-
-# ---------------------------------------------------------------- checking
-
-
-def _checked(database: sqlite3.Connection, form: Form, now: datetime) -> Identified:
-    """The reading that the entry makes, under no name yet; everything that can be wrong with it is said here."""
-    from gateway.result import DeviceTime, Kind, Meter, Result, meter_key
-    from gateway.server.book import Book
-    from gateway.server.grouping import Identified
-    from gateway.server.placement import attributed
-    from gateway.server.refusals import REMEDY, Refusal
-    from gateway.store import registry
-
-    inr = _inr(form.inr)
-    if not registry.exists(database, "patients", form.patient):
-        raise EntryError(f"there is no patient {form.patient}; import the patient first ('registry import')")
-    book = Book(database)
-    taken_at = _taken_at(form.taken_at, book.zones(form.patient), now)
-    key = meter_key(form.vendor, form.serial)
-    row = next(iter(registry.row(database, "meters", key or "")), None)
-    if row is None:
-        raise EntryError(
-            f"the meter {form.vendor}/{form.serial} is not registered; see 'registry list meters', or import it"
-        )
-    offset = taken_at.utcoffset() or timedelta()
-    result = Result(
-        kind=Kind.PATIENT,
-        meter=Meter(vendor=row["vendor"], serial=row["serial"], model=row["model"] or None),
-        device_time=DeviceTime(
-            raw=form.taken_at,
-            local=taken_at.replace(tzinfo=None),
-            utc_offset_min=round(offset.total_seconds() / 60),
-        ),
-        inr=inr,
-        patient_id=_id_within(book, row["key"], form.patient, taken_at),
-    )
-    reading = _reading(form, result, taken_at, now)
-    found = attributed(book, reading, result, now)
-    if isinstance(found, Refusal):
-        raise EntryError(f"{found.detail}; {REMEDY[found.reason]}")
-    if found.patient_id != form.patient:
-        raise EntryError(f"the meter was not patient {form.patient}'s at that time; correct --meter or --taken-at")
-    new = Identified.of(reading)
-    if new is None:
-        raise EntryError("the entry makes no result")
-    return new
-
-
-def _inr(text: str) -> Quantity:
-    from typing import Literal
-
-    from pydantic import ValidationError
-
-    from gateway.result import Quantity
-
-    comparator: Literal["<", ">"] | None = None
-    if text[:1] in ("<", ">"):
-        comparator = "<" if text[0] == "<" else ">"
-    value = text.lstrip("<>").strip() if comparator else text
-    try:
-        number = Decimal(value)
-        if not Decimal(0) < number <= HIGHEST_INR:
-            raise EntryError(f"{text!r} is no INR; write what the display shows, like 2.5 or >8.0")
-        return Quantity(text=text, value=value, comparator=comparator, unit="INR")
-    except (InvalidOperation, ValidationError):
-        raise EntryError(f"{text!r} is no INR; write what the display shows, like 2.5 or >8.0") from None
-
-
-def _taken_at(text: str, history: list[ZoneFrom], now: datetime) -> datetime:
-    """The time of the test, in the patient's zone of record."""
-    from gateway.server.zones import zone_at, zone_named, zone_on
-
-    if not history:
-        raise EntryError("the patient has no zone of record; import one (kind zones)")
-    try:
-        stated = datetime.fromisoformat(text)
-        if len(text) <= len("2026-03-14"):
-            raise ValueError
-    except ValueError:
-        raise EntryError(f"{text!r} is no time; write it like 2026-03-14T07:30") from None
-    name = zone_on(history, text[:10]) if stated.tzinfo is None else zone_at(history, stated)
-    zone = zone_named(name or "")
-    if zone is None:
-        raise EntryError(f"the patient's zone of record, {name}, is not known here; correct it (kind zones)")
-    if stated.tzinfo is not None:
-        taken_at = stated.astimezone(zone)
-    else:
-        taken_at = stated.replace(tzinfo=zone)
-        if taken_at.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != stated:
-            raise EntryError(f"the clocks skipped {text} in {name}; ask again when it was")
-        if taken_at.utcoffset() != taken_at.replace(fold=1).utcoffset():
-            raise EntryError(f"{text} comes twice that night in {name}; add the offset from UTC, like -05:00")
-    if taken_at > now:
-        raise EntryError("the time of the test lies in the future; correct --taken-at")
-    if taken_at.replace(tzinfo=None) < EARLIEST:
-        raise EntryError(f"the time of the test lies before {EARLIEST:%Y}; correct --taken-at")
-    return taken_at
-
-
-def _id_within(book: Book, meter: str, patient: str, taken_at: datetime) -> str | None:
-    """The id by which a meter that several patients share knows this one."""
-    for each in book.assignments(meter):
-        if (
-            each.patient_id == patient
-            and each.from_at <= taken_at
-            and (each.to_at is None or taken_at < each.to_at)
-        ):
-            return each.meter_patient_id or None
-    return None
-
-
-def _reading(form: Form, result: Result, taken_at: datetime, now: datetime) -> Reading:
-    from uuid import UUID
-
-    from gateway import __version__
-    from gateway.store.desk import DESK
-    from gateway.store.documents import canonical
-    from gateway.wire.reading import HubClock, Origin, Reading
-
-    octets = canonical({**asdict(form), "entered_at": utc(now)}).encode()
-    return Reading(
-        journal=UUID(int=0),
-        number=1,
-        hub=DESK,
-        origin=Origin.PERSON,
-        software=f"inr-gateway {__version__}",
-        driver=DESK,
-        port=DESK,
-        message=1,
-        position=0,
-        read_at=now,
-        hub_clock=HubClock(synchronised=None, boot_id="", monotonic_s=0.0),
-        meter_clock=None,
-        zone=str(taken_at.tzinfo),
-        meter=result.meter,
-        result=result,
-        fault=None,
-        raw=base64.b64encode(octets).decode("ascii"),
-    )
+    return False, f"{said}; {attest(database, form, subject, now)}"
 
 
 # ---------------------------------------------------------------- what is here already
 
 
-def _here_already(database: sqlite3.Connection, new: Identified, now: datetime) -> Known | None:
-    """The result that this very test has: the same meter, time and value."""
+def here_already(database: sqlite3.Connection, new: Identified, now: datetime) -> Known | None:
+    """The result that this very test has: the same meter, time and value.
+
+    Raises:
+        EntryError: it has one that waits, was taken back, or says something else now.
+    """
+    from gateway.result import normalised_inr
     from gateway.server.grouping import group
     from gateway.server.refusals import Refusal
     from gateway.store import results
@@ -312,19 +144,34 @@ def _here_already(database: sqlite3.Connection, new: Identified, now: datetime) 
     found = group(database, new, now)
     if isinstance(found, Refusal) or found.known is None:
         return None
-    if results.latest_version(database, found.known.id) is None:
-        raise EntryError(f"result {found.known.id} is this test, and waits in quarantine; decide there")
+    number, latest = found.known.id, results.latest_version(database, found.known.id)
+    if latest is None:
+        raise EntryError(f"result {number} is this test, and waits in quarantine; decide there")
+    if latest["status"] == "retracted":
+        raise EntryError(f"result {number} is this test, and was taken back; see 'results restore {number}'")
+    if found.known.inr != normalised_inr(new.result.inr):
+        raise EntryError(f"result {number} is this test, and its value was corrected since; see 'results list'")
     return found.known
 
 
-def _is_by_hand(database: sqlite3.Connection, patient: str, result: int) -> bool:
+def is_by_hand(database: sqlite3.Connection, patient: str, result: int) -> bool:
     from gateway.store.tallies import tested
 
     return any(test.result_id == result and test.by_hand for test in tested(database, patient))
 
 
-def _refuse_a_like_one(database: sqlite3.Connection, form: Form, new: Identified) -> None:
-    """Two clerks, or a clerk and the meter, may tell of one test with a few minutes between."""
+def refuse_a_like_one(database: sqlite3.Connection, patient: str, new: Identified, but: int | None = None) -> None:
+    """Two clerks, or a clerk and the meter, may tell of one test with a few minutes between.
+
+    Args:
+        database: the store.
+        patient: whose test it is.
+        new: the entry.
+        but: number of the result that the entry corrects.
+
+    Raises:
+        EntryError: another result is most likely this test.
+    """
     from gateway.result import normalised_inr
     from gateway.store.tallies import tested
 
@@ -332,9 +179,10 @@ def _refuse_a_like_one(database: sqlite3.Connection, form: Form, new: Identified
     if time is None or time.local is None:
         return
     at = time.local.replace(tzinfo=UTC) - timedelta(minutes=time.utc_offset_min or 0)
-    for test in tested(database, form.patient):
+    for test in tested(database, patient):
         if (
             test.kind == "patient"
+            and test.result_id != but
             and test.status != "retracted"
             and test.inr == normalised_inr(new.result.inr)
             and abs(moment(test.taken_at) - at) <= SAME_TEST_WITHIN
@@ -348,11 +196,11 @@ def _refuse_a_like_one(database: sqlite3.Connection, form: Form, new: Identified
 # ---------------------------------------------------------------- attestation
 
 
-def _attest(database: sqlite3.Connection, form: Form, result: int, now: datetime) -> str:
-    """Keep the statement with the result, once; says what that means for the tally."""
+def attest(database: sqlite3.Connection, form: Form, result: int, now: datetime) -> str:
+    """Keep the form's statement with the result, once; says what that means for the tally."""
     from gateway.reporting.documents.kinds import Attestation
     from gateway.reporting.documents.papers import papers_of
-    from gateway.reporting.documents.recording import RefusedError, add_document
+    from gateway.reporting.documents.recording import DocumentError, RefusedError, add_document
 
     if result in papers_of(database, form.patient).by_result(Attestation):
         return "attested"
@@ -367,6 +215,6 @@ def _attest(database: sqlite3.Connection, form: Form, result: int, now: datetime
     }
     try:
         made = add_document(database, "attestation", content, form.entered_by, now)
-    except RefusedError as error:
+    except (DocumentError, RefusedError) as error:
         return f"NOT attested: {error}"
     return f"attested in document {made.id}"

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from gateway.clock import Clock
 from gateway.configuration import Section
 from gateway.mqtt.configuration import Mqtt
+from gateway.reporting.alerts.configuration import Alerts, Escalations, IntendedUse, Watching
 from gateway.reporting.configuration import Delivery
 from gateway.store.opening import Role
 
@@ -61,6 +62,9 @@ class ServerConfiguration(Section):
     mqtt: Mqtt = Mqtt()
     ingest: Ingest = Ingest()
     safety: Safety = Safety()
+    intended_use: IntendedUse = IntendedUse()
+    escalations: Escalations = Escalations()
+    alerts: Alerts = Alerts()
     delivery: Delivery = Delivery()
     rig: Rig = Rig()
 
@@ -69,6 +73,11 @@ class ServerConfiguration(Section):
         if self.rig.now is not None and self.server.role != "rig":
             raise ValueError('[rig] now is for role = "rig" only; a production server uses the system\'s clock')
         return self
+
+    @property
+    def watching(self) -> Watching:
+        """What the watch goes by."""
+        return Watching(self.intended_use, self.escalations, self.alerts, self.safety.low, self.safety.high)
 
     def clock(self) -> Clock:
         """The server's source of *now*."""

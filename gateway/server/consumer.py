@@ -17,15 +17,15 @@ from contextlib import closing
 
 from pydantic import ValidationError
 
-from gateway.clock import Clock
-from gateway.database import StoreError
+from gateway.clock import Clock, utc
+from gateway.database import StoreError, transaction
 from gateway.mqtt.connection import Arrival, Connection
 from gateway.mqtt.topics import READINGS, STATUSES, is_reading, parse_status
 from gateway.server.configuration import ServerConfiguration
 from gateway.server.handover import Handover
 from gateway.server.ingest import CommitError, Message, Taken, ingest, raised_at
 from gateway.server.outbox import Outbox
-from gateway.store import epochs, readings
+from gateway.store import epochs, presence, readings
 from gateway.store.opening import open_store
 from gateway.wire.receipt import HubStatus, Receipt
 
@@ -36,6 +36,8 @@ PATIENCE_S = 5.0
 """So long the network thread waits for room; longer means that the store cannot commit."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
 REPORT_EVERY_S = 60.0
+HEARD_EVERY_S = 60.0
+"""That readings come from a hub is written down no oftener."""
 
 _log = logging.getLogger("gateway.server")
 
@@ -76,6 +78,8 @@ class Consumer:
         self._blocked = threading.Event()
         self._stopping = threading.Event()
         self._worker = threading.Thread(target=self._work, name="ingest", daemon=True)
+        self._heard: set[str] = set()
+        self._heard_at_s = 0.0
         self.failed: BaseException | None = None
         """What ended the worker, if anything did."""
 
@@ -172,10 +176,29 @@ class Consumer:
                     journal=each.name.journal, number=each.name.number, sha256=each.sha256, verdict=each.verdict
                 )
                 outbox.receipt(each.name.hub, receipt)
-        for hub, arrival in statuses:
-            if _is_birth(hub, arrival.payload):
+        told = [(hub, status, arrival.retained) for hub, arrival in statuses if (status := _status(hub, arrival))]
+        for hub, status, _retained in told:
+            if status.online:
                 outbox.announce(hub)
+        self._heard.update(each.name.hub for each in taken if each.name is not None)
+        self._note_presence(database, told)
         return True
+
+    def _note_presence(self, database: sqlite3.Connection, told: list[tuple[str, HubStatus, bool]]) -> None:
+        """Write down which hubs were heard. Nothing hangs on it but an alert, so nothing waits for it."""
+        if not told and (not self._heard or time.monotonic() < self._heard_at_s + HEARD_EVERY_S):
+            return
+        at = utc(self._clock.now())
+        try:
+            with transaction(database):
+                presence.heard(database, self._heard, at)
+                for hub, status, retained in told:
+                    presence.said(database, hub, online=status.online, at=at, retained=retained)
+        except sqlite3.Error as error:
+            _log.warning("which hubs were heard is not written down (%s)", type(error).__name__)
+            return
+        self._heard.clear()
+        self._heard_at_s = time.monotonic()
 
     def _committed(self, database: sqlite3.Connection, messages: list[Message]) -> list[Taken] | None:
         delay_s = FIRST_DELAY_S
@@ -193,10 +216,11 @@ class Consumer:
         return []
 
 
-def _is_birth(hub: str, payload: bytes) -> bool:
+def _status(hub: str, arrival: Arrival) -> HubStatus | None:
+    """What a hub says of itself; None when it cannot be read, or was cleared."""
     try:
-        return HubStatus.model_validate_json(payload).online
+        return HubStatus.model_validate_json(arrival.payload)
     except ValidationError:
-        if payload:
+        if arrival.payload:
             _log.warning("hub %s: its status cannot be read; is it of another version?", hub)
-        return False
+        return None

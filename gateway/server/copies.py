@@ -21,7 +21,7 @@ from gateway.server.validation import contradictions, understand
 from gateway.store import quarantine, readings, results
 from gateway.wire.reading import Reading
 
-__all__ = ["Copy", "DecisionError", "best", "copies_of", "go_on", "hold", "merge_into", "split_off"]
+__all__ = ["Copy", "DecisionError", "best", "copies_of", "go_on", "hold", "merge_into", "split_off", "that_hold"]
 
 _BEST_FIRST = [Quality.STATED, Quality.SYNCHRONISED, Quality.OFFSET_CORRECTED, Quality.ASSUMED_ZONE]
 
@@ -50,6 +50,16 @@ def copies_of(database: sqlite3.Connection, result_id: int) -> list[Copy]:
     return found
 
 
+def that_hold(known: results.Known, copies: Sequence[Copy]) -> list[Copy]:
+    """Of contradicting copies those that say what a person decided that the result is; all where nobody had to."""
+    agreed = [
+        copy
+        for copy in copies
+        if (copy.new.result.kind.value, normalised_inr(copy.new.result.inr)) == (known.kind, known.inr)
+    ]
+    return agreed or list(copies)
+
+
 def best(book: Book, copies: Sequence[Copy]) -> tuple[Attributed, Copy] | Refusal:
     """The attribution of a result: of its copies the one whose time is known best."""
     refusal = Refusal(Reason.TIME_UNKNOWN, "no reading of it can be understood")
@@ -75,7 +85,9 @@ def go_on(
     why: str,
     found: tuple[Attributed, Copy] | Refusal | None = None,
 ) -> list[Opened]:
-    """Give a patient result that nothing holds back its first version, or open the row that says why not.
+    """Give a patient result that nothing holds back a version, or open the row that says why not.
+
+    It lacks one when it is new, and when it was taken from a patient without being anybody else's.
 
     Args:
         database: the store.
@@ -87,21 +99,34 @@ def go_on(
         found: its attribution, when a person had a say in it.
     """
     known = results.by_id(database, result_id)
+    latest = results.latest_version(database, result_id)
     if (
         known is None
         or known.kind != Kind.PATIENT
         or quarantine.is_waiting(database, result_id)
         or quarantine.dismissed(database, result_id)
-        or results.latest_version(database, result_id) is not None
+        or (latest is not None and latest["status"] != "retracted")
     ):
         return []
     copies = [copy for copy in copies_of(database, result_id) if copy.new.result.kind is Kind.PATIENT]
+    copies = that_hold(known, copies)
     chosen = found or best(book, copies)
     if not isinstance(chosen, Refusal):
         taken, copy = chosen
         origin = origin_of(book, copy.new.reading)
         if not isinstance(origin, Refusal):
-            results.add_version(database, result_id, version_of(copy.new.result, origin, taken, at, why, copy.id))
+            again = results.was_of(database, result_id, taken.patient_id)
+            version = version_of(
+                copy.new.result,
+                origin,
+                taken,
+                at,
+                why,
+                copy.id,
+                1 if latest is None else latest["version"] + 1,
+                "corrected" if again else "final",
+            )
+            results.add_version(database, result_id, version)
             return []
         chosen = origin
     urgent = bool(copies) and is_urgent(copies[0].new.result, safety)
@@ -123,14 +148,12 @@ def hold(database: sqlite3.Connection, result_id: int, reading_id: int, at: str)
     result = copy.new.result
     results.describe(database, result_id, result.kind.value, normalised_inr(result.inr), shown_time(result))
     latest = results.latest_version(database, result_id)
-    if latest is None:
-        return
+    if latest is None or latest["status"] == "retracted":
+        return  # it is nobody's: `go_on` asks whose
     reported = Result.model_validate_json(latest["body"])
     if not contradictions(reported, result):
         return
     retracts = result.kind is not Kind.PATIENT
-    if retracts and latest["status"] == "retracted":
-        return
     columns = ("origin", "patient_id", "taken_at", "uncertainty_s", "quality", "zone")
     results.add_version(
         database,

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     AMBIGUOUS_REPEAT = "ambiguous_repeat"
     CONFLICT = "conflict"
     UNREPORTABLE = "unreportable"
+    # A person took it back. Such a row is closed from the beginning.
+    RETRACTED = "retracted"
 
 
 class Refusal(NamedTuple):
@@ -60,4 +62,5 @@ REMEDY: dict[Reason, str] = {
     Reason.AMBIGUOUS_REPEAT: "same test as another reading: release it with --keep READING; a new one: --as-two",
     Reason.CONFLICT: "one test: release it with --keep READING, whose content holds; two tests: --as-two",
     Reason.UNREPORTABLE: "correct the provider, treatment or destination ('registry import'), then release it",
+    Reason.RETRACTED: "it is decided; 'results restore' takes that back",
 }

@@ -16,11 +16,13 @@ from gateway.database import transaction
 from gateway.mqtt.topics import ReadingName
 from gateway.server.book import Book
 from gateway.server.configuration import Safety
-from gateway.server.copies import DecisionError, copies_of, go_on, hold, merge_into, split_off
+from gateway.server.copies import DecisionError, copies_of, go_on, hold, merge_into, split_off, that_hold
 from gateway.server.grouping import Identified
 from gateway.server.placement import admit, place, take_up_repetitions
 from gateway.server.refusals import REMEDY, Reason, Refusal
+from gateway.server.retraction import take_back
 from gateway.server.validation import judge
+from gateway.server.versions import standing, told_of
 from gateway.server.witness import Choice, stated
 from gateway.store import decisions, quarantine, readings, results
 from gateway.store.quarantine import Entry
@@ -84,25 +86,48 @@ def release(
 def dismiss(database: sqlite3.Connection, identifier: int, by: str, at: datetime, note: str) -> str:
     """Decide that what waits shall never be reported nor counted. It stays in the store.
 
+    A result of which somebody has been told is taken back there.
+
     Raises:
-        DecisionError: not open, or about a result of which a provider has been told.
+        DecisionError: not open, or it is a report that cannot be made of a result of which others were told.
     """
     if not note.strip():
         raise DecisionError("a dismissal needs a note that says why")
     with transaction(database):
         entry = _open_entry(database, identifier)
-        rows = [entry]
-        if entry.result_id is not None:
-            if results.is_reported(database, entry.result_id):
-                raise DecisionError(
-                    f"result {entry.result_id} has been reported; decide with 'quarantine release' what holds. "
-                    "Taking a report back without a correct one in its place is not offered yet"
-                )
-            rows = quarantine.open_of_result(database, entry.result_id)
+        result_id, rows = entry.result_id, [entry]
+        reported = result_id is not None and results.is_reported(database, result_id)
+        taken_back = (
+            _take_back(database, entry, result_id, by, note, at) if result_id is not None and reported else ""
+        )
+        if result_id is not None:
+            rows = quarantine.open_of_result(database, result_id)
         for row in rows:
-            quarantine.close(database, row.id, utc(at), by, "dismissed")
+            # What could not be reported is asked again: it may be a retraction now.
+            action: quarantine.Action = (
+                "released" if reported and row.reason == Reason.UNREPORTABLE else "dismissed"
+            )
+            quarantine.close(database, row.id, utc(at), by, action)
             decisions.record(database, at, by, "dismiss", f"quarantine {row.id}", note)
-    return f"dismissed: {', '.join(f'quarantine {row.id}' for row in rows)}"
+    return f"dismissed: {', '.join(f'quarantine {row.id}' for row in rows)}{taken_back}"
+
+
+def _take_back(database: sqlite3.Connection, entry: Entry, result_id: int, by: str, note: str, at: datetime) -> str:
+    """Take back the reported result of a row that is dismissed, unless it was before; in words."""
+    latest = standing(database, result_id).latest
+    is_taken_back = latest["status"] == "retracted"
+    if entry.reason == Reason.UNREPORTABLE:
+        if is_taken_back:
+            what = "holds back a retraction, and whoever was told must hear of it"
+        else:
+            what = f"is about one report of several; to take the result back: 'results retract {result_id}'; else"
+        raise DecisionError(f"quarantine {entry.id} {what}; {REMEDY[Reason.UNREPORTABLE]}")
+    if is_taken_back:
+        return ""
+    take_back(database, result_id, by, note, at)
+    decisions.record(database, at, by, "retract", f"result {result_id}", note)
+    patient = latest["patient_id"]
+    return f"; result {result_id} is taken back from patient {patient}; {told_of(database, result_id, patient)}"
 
 
 def _open_entry(database: sqlite3.Connection, identifier: int) -> Entry:
@@ -137,8 +162,8 @@ def _release_result(act: _Act, result_id: int) -> str:
     before = quarantine.open_of_result(act.database, result_id)
     if before:
         raise DecisionError(f"result {result_id} also waits in quarantine {before[0].id}; decide that first")
-    copies = copies_of(act.database, result_id)
-    found = stated(act.book, copies, choice)
+    known, copies = results.by_id(act.database, result_id), copies_of(act.database, result_id)
+    found = stated(act.book, copies if known is None else that_hold(known, copies), choice)
     if isinstance(found, Refusal):
         raise _still(act, found)
     go_on(act.database, act.book, result_id, act.at, act.safety, why="released", found=found)

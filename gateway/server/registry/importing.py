@@ -14,22 +14,28 @@ from gateway.database import transaction
 from gateway.server.registry.kinds import (
     KINDS,
     Assignment,
+    Contact,
     Destination,
     Enrollment,
     Hub,
+    Level,
+    Limits,
     Meter,
     Patient,
     Provider,
     Treatment,
     Zone,
 )
-from gateway.server.registry.ownership import Ownership
+from gateway.server.registry.ownership import Ownership, Touched
+from gateway.server.registry.ownership import problems as corrections
 from gateway.server.registry.periods import overlaps
+from gateway.server.registry.statements import disorder, write_statement
 from gateway.server.registry.tables import Place, Placed, Problem, read_files
 from gateway.server.zones import midnight, zone_on
-from gateway.store import decisions, people, registry
+from gateway.store import decisions, destinations, people, registry
+from gateway.store.opening import role_of
 
-__all__ = ["ImportRefusedError", "Imported", "import_registry"]
+__all__ = ["ImportRefusedError", "Imported", "import_registry", "read_rows", "write_rows"]
 
 
 class ImportRefusedError(Exception):
@@ -58,32 +64,59 @@ def import_registry(database: sqlite3.Connection, paths: Sequence[Path], by: str
     """Import files, or the CSV and TOML files of folders. The same import again changes nothing.
 
     Raises:
-        ImportRefusedError: something is wrong somewhere; the store is as before.
+        ImportRefusedError: something is wrong somewhere, or it would correct what is known; the store is as before.
+    """
+    rows = read_rows(paths)
+    with transaction(database):
+        imported, touched = write_rows(database, rows, by, at)
+        if touched:
+            raise ImportRefusedError(list(corrections(touched)))
+        decisions.record(database, at, by, "registry import", ", ".join(map(str, paths)), str(imported))
+    return imported
+
+
+def read_rows(paths: Sequence[Path]) -> list[Placed]:
+    """The rows of files, or of the CSV and TOML files of folders, in the order in which they can be written.
+
+    Raises:
+        ImportRefusedError: one of them cannot be read, or stands there twice.
     """
     rows, problems = read_files(paths)
     problems += _given_twice(rows)
     if problems:
         raise ImportRefusedError(problems)
     order = list(KINDS)
-    rows.sort(key=lambda placed: order.index(placed.kind))
-    with transaction(database):
-        ownership = Ownership(database)
-        writing = _Writing(database, utc(at))
-        for placed in rows:
-            writing.write(placed)
-        problems = writing.problems + overlaps(database, writing.wrote) + ownership.changes(writing.wrote)
-        if problems:
-            raise ImportRefusedError(problems)
-        decisions.record(database, at, by, "registry import", ", ".join(map(str, paths)), str(writing.imported))
-    return writing.imported
+    return sorted(rows, key=lambda placed: order.index(placed.kind))
+
+
+def write_rows(
+    database: sqlite3.Connection, rows: Sequence[Placed], by: str, at: datetime
+) -> tuple[Imported, list[Touched]]:
+    """Write rows; to be called inside a transaction.
+
+    Returns:
+        What was written, and the known results of which the registry says something else from now on.
+
+    Raises:
+        ImportRefusedError: something is wrong somewhere; the transaction must not be committed.
+    """
+    ownership = Ownership(database)
+    writing = _Writing(database, utc(at), by)
+    for placed in rows:
+        writing.write(placed)
+    problems = writing.problems + overlaps(database, writing.wrote) + disorder(database, writing.wrote)
+    if problems:
+        raise ImportRefusedError([*problems, *corrections(ownership.touched(writing.wrote))])
+    return writing.imported, ownership.touched(writing.wrote)
 
 
 class _Writing:
     """Writes rows and gathers what is wrong with them."""
 
-    def __init__(self, database: sqlite3.Connection, at: str) -> None:
+    def __init__(self, database: sqlite3.Connection, at: str, by: str) -> None:
         self._database = database
         self._at = at
+        self._by = by
         self.problems: list[Problem] = []
         self.imported = Imported({})
         self.wrote: list[tuple[Placed, dict[str, registry.Value]]] = []
@@ -95,10 +128,22 @@ class _Writing:
             return
         if placed.kind == "enrollments":
             change = registry.enroll(self._database, values, self._at)
+        elif isinstance(placed.row, Destination):
+            change = self._destination(placed.row.id, values)
+        elif isinstance(placed.row, Level):
+            change = write_statement(self._database, placed.row, placed.row.stated_by or self._by, self._at)
         else:
             change = registry.upsert(self._database, placed.kind, values, self._at)
         self.imported.counts.setdefault(placed.kind, Counter())[change] += 1
         self.wrote.append((placed, values))
+
+    def _destination(self, identifier: str, values: dict[str, registry.Value]) -> registry.Change:
+        before = destinations.find(self._database, identifier)
+        change = registry.upsert(self._database, "destinations", values, self._at)
+        moved = before is None or (before.channel, before.address) != (values["channel"], values["address"])
+        role = role_of(self._database) or "production"
+        destinations.registered(self._database, identifier, role, moved, self._at)
+        return change
 
     def _values(self, placed: Placed) -> dict[str, registry.Value] | None:
         row, place = placed.row, placed.place
@@ -110,7 +155,8 @@ class _Writing:
             case Meter():
                 return {**row.model_dump(), "key": row.key}
             case Destination():
-                self._refer(place, "provider", "providers", row.provider)
+                if self._refer(place, "provider", "providers", row.provider) and row.mode != "each":
+                    self._has_a_zone(place, row.provider)
                 return {**row.model_dump(exclude={"provider"}), "provider_id": row.provider}
             case Zone():
                 self._refer(place, "patient", "patients", row.patient)
@@ -131,8 +177,13 @@ class _Writing:
                     "patient_id": row.patient,
                     "provider_id": row.provider,
                     "provider_patient_id": row.provider_patient_id,
+                    "order_id": row.order_id,
                     **period,
                 }
+            case Limits() | Contact():
+                if row.id is not None:
+                    self._refer(place, "id", f"{row.of}s", row.id)
+                return row.model_dump(mode="json")
             case Enrollment():
                 self._refer(place, "patient", "patients", row.patient)
                 dumped = row.model_dump(exclude={"patient"})
@@ -149,6 +200,11 @@ class _Writing:
         what = f"names one of the {kind} that is not there: {identifier}"
         self.problems.append(Problem(place, column, what, f"add it to {kind}, in this import or an earlier one"))
         return False
+
+    def _has_a_zone(self, place: Place, provider: str) -> None:
+        if not registry.row(self._database, "providers", provider)[0]["zone"]:
+            what = f"needs batch hours in a zone, and provider {provider} has none"
+            self.problems.append(Problem(place, "mode", what, "give the provider a zone, in this import or before"))
 
     def _period(self, place: Place, patient: str, start: str, end: str | None) -> dict[str, registry.Value] | None:
         """From and to as instants; a date begins in the patient's zone of record."""
@@ -193,6 +249,8 @@ _KEYS = {
     "assignments": ("key", "meter_patient_id", "from_"),
     "treatments": ("patient", "provider", "from_"),
     "enrollments": ("patient",),
+    "limits": ("of", "id", "from_"),
+    "contacts": ("of", "id", "from_"),
 }
 
 

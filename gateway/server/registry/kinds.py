@@ -8,19 +8,35 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Literal, Self
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from gateway.office_hours import OfficeHours
+from gateway.reporting.registration import NAMES, check_address, check_schedule, check_settings
 from gateway.result import meter_key
 from gateway.server.zones import zone_named
 
 __all__ = [
     "KINDS",
     "Assignment",
+    "Contact",
     "Destination",
     "Enrollment",
     "Hub",
+    "Level",
+    "Limits",
     "Meter",
     "Patient",
     "Provider",
@@ -30,7 +46,6 @@ __all__ = [
 ]
 
 _ICD10_CM = re.compile(r"[A-Z][0-9][0-9A-Z](\.[0-9A-Z]{1,4})?")
-_MLLP = re.compile(r"mllp://(?P<host>[^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
 
 
 def _npi(text: str | None) -> str | None:
@@ -50,10 +65,24 @@ def _zone(text: str) -> str:
     return text
 
 
-def _mllp(text: str) -> str:
-    found = _MLLP.fullmatch(text)
-    if found is None or not 1 <= int(found["port"]) <= 65535:
-        raise ValueError("is no MLLP address")
+def _channel(text: str) -> str:
+    if text not in NAMES:
+        raise ValueError(f"{text!r} is no channel")
+    return text
+
+
+def _limit(value: object) -> object:
+    """An INR as decimal text, without zeros at its end, or ``inherit``."""
+    text = str(value).strip() if isinstance(value, int | float | Decimal | str) else ""
+    if value is None or text == "inherit":
+        return value
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,2})?", text) or not Decimal(text):
+        raise ValueError("is no INR")
+    return f"{Decimal(text).normalize():f}"
+
+
+def _hours(text: str) -> str:
+    OfficeHours.parse(text)
     return text
 
 
@@ -96,6 +125,11 @@ _INSTANT = Field(
 )
 
 
+_Limit = Annotated[
+    str | None, BeforeValidator(_limit), Field(description="an INR like 2.0, inherit, or leave it out")
+]
+
+
 class Row(BaseModel):
     """Base: no unknown columns, no blanks around values."""
 
@@ -110,17 +144,52 @@ class Provider(Row):
     npi: Annotated[
         str | None, AfterValidator(_npi), Field(description="the ten digits of the NPI, or leave it out")
     ] = None
+    zone: Annotated[
+        str,
+        AfterValidator(lambda text: _zone(text) if text else ""),
+        Field(description="an IANA name like America/Los_Angeles, in which its batch hours are meant"),
+    ] = ""
 
 
 class Destination(Row):
-    """Where the reports to a provider go."""
+    """Where the reports to a provider go. The channel itself judges address and settings."""
 
     id: Id
     provider: Id
-    channel: Annotated[Literal["hl7v2"], Field(description="hl7v2")] = "hl7v2"
-    address: Annotated[str, AfterValidator(_mllp), Field(description="an address like mllp://ehr.example:2575")]
+    channel: Annotated[str, AfterValidator(_channel), Field(description=f"one of {', '.join(NAMES)}")] = "hl7v2"
+    address: Annotated[str, Field(description="an address of the channel, like mllp://ehr.example:2575")]
     application: Note = ""
     facility: Note = ""
+    settings: Annotated[
+        str, Field(validate_default=True, description='a table of settings of the channel, like {"pause_s": 2}')
+    ] = ""
+    rank: Annotated[int, Field(ge=1, le=99, description="1 for the first choice, 2 for the next, up to 99")] = 1
+    fall_back_after_s: Annotated[
+        int | None, Field(ge=1, le=2_592_000, description="seconds until the next rank gets a report too")
+    ] = None
+    mode: Annotated[Literal["each", "batch", "exception"], Field(description="each, batch or exception")] = "each"
+    schedule: Annotated[str, Field(description="batch hours like Mon-Fri 08:00 16:30")] = ""
+
+    @field_validator("address")
+    @classmethod
+    def _of_the_channel(cls, text: str, row: ValidationInfo) -> str:
+        return check_address(row.data["channel"], text) if "channel" in row.data else text
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _as_the_channel_wants(cls, table: Any, row: ValidationInfo) -> Any:
+        return check_settings(row.data["channel"], table) if "channel" in row.data else ""
+
+    @field_validator("schedule")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        return check_schedule(text) if text else ""
+
+    @model_validator(mode="after")
+    def _has_hours(self) -> Self:
+        if self.mode != "each" and not self.schedule:
+            raise ValueError(f"mode {self.mode} needs schedule; write the batch hours, like Mon-Fri 08:00 16:30")
+        return self
 
 
 class Patient(Row):
@@ -194,6 +263,7 @@ class Treatment(_Period):
     patient: Id
     provider: Id
     provider_patient_id: Name
+    order_id: Note = ""
 
 
 class Enrollment(Row):
@@ -232,6 +302,86 @@ class Enrollment(Row):
         return self
 
 
+class Level(Row):
+    """Base of what is stated for all patients (``clinic``), for those of a provider, or for one patient.
+
+    It holds from a local day of the patient until a later statement of the same level; nothing is overwritten.
+    """
+
+    of: Annotated[Literal["clinic", "provider", "patient"], Field(description="clinic, provider or patient")]
+    id: Annotated[Id | None, Field(description="the id of the provider or the patient; nothing for clinic")] = None
+    from_: Annotated[Day, Field(alias="from")]
+    stated_by: Annotated[Name | None, Field(description="who states it; without it, whoever imports it")] = None
+
+    @model_validator(mode="after")
+    def _names_whom(self) -> Self:
+        if self.of != "clinic" and self.id is None:
+            raise ValueError(f"id is missing; write the id of the {self.of}")
+        if self.of == "clinic" and self.id is not None:
+            raise ValueError("id stands beside clinic; leave it out, or write provider or patient for of")
+        return self
+
+
+class Limits(Level):
+    """A target range, critical limits, or both. What is left out goes on as stated before, ``inherit`` ends it."""
+
+    target_low: _Limit = None
+    target_high: _Limit = None
+    critical_low: _Limit = None
+    critical_high: _Limit = None
+
+    @property
+    def pairs(self) -> dict[Literal["target", "critical"], tuple[str, str]]:
+        """The pairs that the row states; ``inherit`` twice for one that is inherited again."""
+        found: dict[Literal["target", "critical"], tuple[str, str]] = {}
+        if self.target_low is not None and self.target_high is not None:
+            found["target"] = (self.target_low, self.target_high)
+        if self.critical_low is not None and self.critical_high is not None:
+            found["critical"] = (self.critical_low, self.critical_high)
+        return found
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        for name, low, high in (
+            ("target", self.target_low, self.target_high),
+            ("critical", self.critical_low, self.critical_high),
+        ):
+            if (low is None) != (high is None):
+                raise ValueError(f"{name}_low and {name}_high belong together; write both or neither")
+            if (low == "inherit") != (high == "inherit"):
+                raise ValueError(f"{name}: inherit stands beside a number; write it in both columns or in neither")
+        if not self.pairs:
+            raise ValueError("states nothing; write a target range, critical limits, or both")
+        return self
+
+
+class Contact(Level):
+    """Who is told of a critical result, and under which number, in office hours and after them."""
+
+    person: Name
+    number: Annotated[Name, Field(description="the telephone number that answers in office hours")]
+    hours: Annotated[
+        str,
+        AfterValidator(lambda text: _hours(text) if text else ""),
+        Field(description="office hours like Mon-Fri 08:00-17:00, or leave it out: at any time"),
+    ] = ""
+    zone: Annotated[
+        str,
+        AfterValidator(lambda text: _zone(text) if text else ""),
+        Field(description="an IANA name like America/Los_Angeles, in which the hours are meant"),
+    ] = ""
+    after_hours_person: Note = ""
+    after_hours_number: Note = ""
+
+    @model_validator(mode="after")
+    def _hours_somewhere(self) -> Self:
+        if bool(self.hours) != bool(self.zone):
+            raise ValueError("hours and zone belong together; write both, or leave both out")
+        if self.hours and not self.after_hours_number:
+            raise ValueError("after_hours_number is missing; write the one that answers outside the hours")
+        return self
+
+
 KINDS: dict[str, type[Row]] = {
     "providers": Provider,
     "destinations": Destination,
@@ -242,5 +392,7 @@ KINDS: dict[str, type[Row]] = {
     "assignments": Assignment,
     "treatments": Treatment,
     "enrollments": Enrollment,
+    "limits": Limits,
+    "contacts": Contact,
 }
 """By name, in the order in which they must be written: each refers only to those before it."""

@@ -106,12 +106,43 @@ def test_a_new_enrollment_adds_a_row_and_the_newest_holds(stage: Stage) -> None:
         (
             "destinations",
             "id,provider,address\nx,clinic,http://a:1\n",
-            ":2: column address: is no MLLP address; write an address like mllp://",
+            ":2: column address: 'http://a:1' is no MLLP address; write it as mllp://host:port",
         ),
         (
             "destinations",
             "id,provider,address\nx,clinic,mllp://a:99999\n",
-            ":2: column address: is no MLLP address",
+            ":2: column address: 'mllp://a:99999' is no MLLP address; write it as mllp://host:port",
+        ),
+        (
+            "destinations",
+            "id,provider,channel,address\nx,clinic,telex,1\n",
+            ":2: column channel: 'telex' is no channel; write one of hl7v2, ",
+        ),
+        (
+            "destinations",
+            'id,provider,address,settings\nx,clinic,mllp://a:1,"{""pause_s"": -1, ""colour"": ""red""}"\n',
+            ":2: column settings: pause_s: input should be greater than or equal to 0, hl7v2 has no setting colour;"
+            " pause_s: seconds between",
+        ),
+        (
+            "destinations",
+            "id,provider,address,mode,schedule\nx,clinic,mllp://a:1,batch,Mon 25:00\n",
+            ":2: column schedule: '25:00' is no time of day; write it like",
+        ),
+        (
+            "destinations",
+            "id,provider,address,mode\nx,clinic,mllp://a:1,batch\n",
+            ":2: mode batch needs schedule; write the batch hours",
+        ),
+        (
+            "destinations",
+            "id,provider,address,mode,schedule\nx,clinic,mllp://a:1,batch,Mon 08:00\n",
+            ":2: column mode: needs batch hours in a zone, and provider clinic has none; give the provider a zone",
+        ),
+        (
+            "destinations",
+            "id,provider,address,rank\nx,clinic,mllp://a:1,0\n",
+            ":2: column rank: input should be greater than or equal to 1; write 1 for the first choice",
         ),
         (
             "patients",
@@ -230,7 +261,7 @@ def test_an_import_that_would_move_a_known_result_is_refused(stage: Stage) -> No
     problems = refused(stage, handed__toml=HANDED_OVER)
     assert len(problems) == 1
     assert "would take 1 known results, the first of them 1, from their patient" in problems[0]
-    assert "not offered yet" in problems[0]
+    assert "see what it would do with --correct" in problems[0]
 
 
 def test_an_import_that_would_shift_a_known_time_is_refused(stage: Stage) -> None:
