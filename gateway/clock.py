@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-__all__ = ["Clock", "MeterOffset", "Quality", "Resolved", "moment", "resolve", "utc"]
+__all__ = ["Clock", "MeterOffset", "Quality", "Resolved", "meter_error", "moment", "resolve", "utc"]
 
 SYNCHRONISED_WITHIN = timedelta(minutes=2)
 """A meter clock this close to the hub's synchronised clock counts as right."""
@@ -104,8 +104,7 @@ def resolve(
         instant, ambiguous, spread_s = _in_zone(device_local, zone)
     quality, uncertainty_s = Quality.ASSUMED_ZONE, ASSUMED_UNCERTAINTY_S + spread_s
     if meter is not None and meter.hub_synchronised:
-        shown = _shown_instant(meter, zone)
-        error = shown - meter.hub_time.astimezone(UTC)
+        error = meter_error(meter, zone)
         if abs(error) <= SYNCHRONISED_WITHIN:
             quality, uncertainty_s = Quality.SYNCHRONISED, SYNCHRONISED_WITHIN.total_seconds() + spread_s
         else:
@@ -118,6 +117,14 @@ def resolve(
     if not EARLIEST.replace(tzinfo=UTC) <= instant <= received.astimezone(UTC) + FUTURE_TOLERANCE:
         return Resolved(None, 0.0, Quality.IMPLAUSIBLE)
     return Resolved(instant, uncertainty_s, quality, ambiguous)
+
+
+def meter_error(meter: MeterOffset, zone: ZoneInfo) -> timedelta:
+    """How far the meter's clock goes ahead of the hub's (negative: behind), the meter's time read in `zone`.
+
+    It says something about the meter only where the hub's own clock was synchronised.
+    """
+    return _shown_instant(meter, zone) - meter.hub_time.astimezone(UTC)
 
 
 def _in_zone(local: datetime, zone: ZoneInfo) -> tuple[datetime, bool, float]:

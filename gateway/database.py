@@ -64,9 +64,43 @@ def migrate(database: sqlite3.Connection, package: str, name: str) -> None:
         raise StoreError(
             f"{name}: has schema {current}, this software knows {len(numbers)}; install the version that wrote it"
         )
-    for number, script in zip(numbers[current:], scripts[current:], strict=True):
-        statements = script.read_text(encoding="utf-8")
-        database.executescript(f"BEGIN IMMEDIATE;\n{statements}\nPRAGMA user_version = {number};\nCOMMIT;")
+    # A table whose checks change is made anew under its old name: meanwhile its rows are nobody's parents.
+    database.execute("PRAGMA foreign_keys = OFF")
+    try:
+        for number, script in zip(numbers[current:], scripts[current:], strict=True):
+            _apply(database, number, script.read_text(encoding="utf-8"), name)
+    finally:
+        database.execute("PRAGMA foreign_keys = ON")
+
+
+def _apply(database: sqlite3.Connection, number: int, statements: str, name: str) -> None:
+    with transaction(database):
+        with closing(database.execute("PRAGMA user_version")) as cursor:
+            if int(cursor.fetchone()[0]) >= number:
+                return  # another process has done it meanwhile
+        for statement in _statements(statements):
+            database.execute(statement)
+        with closing(database.execute("PRAGMA foreign_key_check")) as cursor:
+            orphan = cursor.fetchone()
+        if orphan is not None:
+            raise StoreError(
+                f"{name}: schema {number} cannot be made: a row of {orphan[0]} refers to one of {orphan[2]} that "
+                "is not there; restore a backup, or ask for help with the file as it is"
+            )
+        database.execute(f"PRAGMA user_version = {number}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: `executescript` would commit before it begins."""
+    lines: list[str] = []
+    for line in script.splitlines():
+        lines.append(line)
+        statement = "\n".join(lines)
+        if sqlite3.complete_statement(statement):
+            yield statement
+            lines = []
+    if any(line.split("--")[0].strip() for line in lines):
+        yield "\n".join(lines)  # the last one may lack its semicolon
 
 
 @contextmanager

@@ -208,12 +208,12 @@ def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _key_lines(lines: Sequence[str], start: int) -> dict[str, int]:
-    """The line of each key of the table whose header stands in line `start`."""
+    """The line of each key, and of each table within, of the table whose header stands in line `start`."""
     found: dict[str, int] = {}
     for number, line in enumerate(lines[start:], start + 1) if start else ():
         if line.lstrip().startswith("[["):
             break
-        key = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line)
+        key = re.match(r"\s*(?:\[\s*\w+\s*\.\s*)?[\"']?([\w-]+)[\"']?\s*[=\].]", line)
         if key:
             found.setdefault(key[1], number)
     return found
@@ -231,7 +231,10 @@ def _said(kind: type[BaseModel], column: str | None, error: str, message: str) -
     remedy = f"write {field.description or 'a value'}"
     if error == "missing":
         return "is missing", remedy
-    return message if error == "value_error" else message[:1].lower() + message[1:], remedy
+    if error == "value_error":  # where it knows the remedy better than the column does, it says it itself
+        what, _, own = message.partition("; ")
+        return what, own or remedy
+    return message[:1].lower() + message[1:], remedy
 
 
 def _fields(kind: type[BaseModel]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import base64
+import inspect
 import json
 import sys
+from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ _HEX_BLANKS = b" \t\r\n:"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--protocol", required=True, choices=registry.protocols(), help="what the octets are")
-    parser.add_argument("--hex", action="store_true", help="the input is hexadecimal digits; blanks are allowed")
+    parser.add_argument("--hex", action="store_true", help="all input is hexadecimal digits; blanks are allowed")
     parser.add_argument(
         "--profile",
         metavar="FILE",
@@ -34,15 +36,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         type=Path,
-        help="ieee11073: octets of the configuration report by which scan reports are resolved",
+        help="ieee11073: the meter's configuration report, and what else of its conversation came before a scan "
+        "report, so that the report's observations are named; not needed if FILE holds it too",
     )
     parser.add_argument(
         "file", metavar="FILE", help="captured octets, a capture file of the hub, or - for standard input"
     )
-    parser.epilog = (
-        "Prints one JSON object a line. Exit status: 0 done; 1 the file or profile cannot be read; 2 the input is "
-        "not of this protocol: standard error names the offset."
-    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = """Prints one JSON object a line, for each message, document or APDU, with every field by name.
+Exit status: 0 done; 1 a file or profile cannot be read; 2 the input is not of this protocol: standard error names
+the offset.
+
+examples:
+  inr-gateway decode --protocol astm --profile home_inr_astm meter.capture
+  inr-gateway decode --protocol poct1a --profile coag_sense_pt2 documents.xml
+  inr-gateway decode --protocol ieee11073 --hex --config configuration.hex report.hex
+  echo 011500030004720200 22FDCA47310000 0700D019190000FF | inr-gateway decode --protocol ghs --hex -"""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,33 +62,41 @@ def run(arguments: argparse.Namespace) -> int:
         driver = _driver(arguments.protocol, arguments.profile) if arguments.profile else None
         decode = registry.decoder(arguments.protocol)
         if arguments.config is not None:
-            decode = partial(
-                decode, configuration=_octets(arguments.config.read_bytes(), hexadecimal=arguments.hex)
-            )
+            before = arguments.config.read_bytes()
+            _check_takes_configuration(arguments.protocol, decode)
     except OSError as error:
         print(f"inr-gateway decode: {error.filename or name}: {error.strerror}", file=sys.stderr)
         return 1
     except (registry.NotUsableError, ValueError) as error:
         print(f"inr-gateway decode: {error}", file=sys.stderr)
         return 1
+    read = name
     try:
-        octets = _octets(octets, hexadecimal=arguments.hex)
-        captured = registry.captured_octets(octets)
-        for message in decode(octets if captured is None else captured):
+        if arguments.config is not None:
+            read = str(arguments.config)
+            configuration = _octets(before, hexadecimal=arguments.hex)
+            deque(decode(configuration), maxlen=0)  # what is wrong with it is said of it
+            decode, read = partial(decode, configuration=configuration), name
+        for message in decode(_octets(octets, hexadecimal=arguments.hex)):
             if driver is not None:
                 message["decoded"] = _decoded(driver, message)
             print(json.dumps(message, ensure_ascii=False), flush=True)
-    except _NotHexError as error:
-        print(f"inr-gateway decode: {name}: offset {error.offset}: {error}", file=sys.stderr)
-        return 2
-    except DriverError as error:
-        print(f"inr-gateway decode: {name}: offset {error.offset or 0}: {error}", file=sys.stderr)
+    except (_NotHexError, DriverError) as error:
+        print(f"inr-gateway decode: {read}: offset {error.offset or 0}: {error}", file=sys.stderr)
         return 2
     return 0
 
 
+def _check_takes_configuration(protocol: str, decode: registry.Decoder) -> None:
+    if "configuration" not in inspect.signature(decode).parameters:
+        raise ValueError(f"--config is of no use with {protocol}: its messages say themselves what they hold")
+
+
 def _octets(content: bytes, *, hexadecimal: bool) -> bytes:
-    return _from_hex(content) if hexadecimal else content
+    """What the meter sent, out of a file that may be a capture."""
+    octets = _from_hex(content) if hexadecimal else content
+    captured = registry.captured_octets(octets)
+    return octets if captured is None else captured
 
 
 class _NotHexError(Exception):

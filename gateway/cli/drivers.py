@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
+import sys
 import textwrap
 import tomllib
 from collections.abc import Mapping
 
 from drivers import registry
-from drivers.contract import ConfirmedBy
+from drivers.contract import ConfirmedBy, Driver
 from gateway.configuration import shipped
 
 __all__ = ["add_arguments", "run"]
@@ -23,24 +25,38 @@ _CONFIRMED = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument("name", metavar="NAME", nargs="?", help="this driver alone, with its whole checklist")
     parser.add_argument("--json", action="store_true", help="one JSON object for each driver")
     parser.description = (
         "Lists the drivers that are installed: what each rests on, who tells the meter that a record arrived, over "
         "which transports it works, and which profiles are shipped for it. What cannot be used is listed with the "
-        "reason."
+        "reason. With NAME: also what is proven of it, what follows from a specification, and what nobody knows."
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List them."""
+    """List them: 0 done, 2 there is none of that name."""
     profiles = _profiles()
-    for offer in registry.available():
+    wanted = arguments.name
+    offers = [offer for offer in registry.available() if wanted in (None, offer.name)]
+    if not offers:
+        print(f"inr-gateway drivers: no driver {wanted!r} is installed; see inr-gateway drivers", file=sys.stderr)
+        return 2
+    for offer in offers:
         described = _described(offer, profiles.get(offer.name, {}))
+        checklist = None if wanted is None or offer.driver is None else _checklist(offer.driver)
         if arguments.json:
-            print(json.dumps(described, ensure_ascii=False))
+            print(json.dumps({**described, **({"checklist": checklist} if checklist else {})}, ensure_ascii=False))
         else:
             _print(described)
+            print(checklist or "", end="\n" if checklist else "")
     return 0
+
+
+def _checklist(driver: type[Driver]) -> str:
+    """The part of the module's docstring that says of each trait what it rests on."""
+    _, heading, rest = (inspect.getdoc(inspect.getmodule(driver)) or "").partition("\nChecklist")
+    return f"Checklist{rest}".rstrip() if heading else "This driver comes without a checklist."
 
 
 def _profiles() -> dict[str, dict[str, str]]:

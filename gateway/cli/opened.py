@@ -6,18 +6,27 @@ import argparse
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.server.configuration import ServerConfiguration
 
-__all__ = ["add_config", "opened"]
+__all__ = ["add_config", "instant", "opened"]
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Declare ``--config``."""
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="server.toml")
+
+
+def instant(text: str) -> datetime:
+    """An instant on the command line; a local time without its offset says too little."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise argparse.ArgumentTypeError("needs an offset from UTC, like 2026-03-14T07:30-08:00")
+    return found
 
 
 @contextmanager

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gateway.cli.opened import add_config, opened
+from gateway.cli.opened import add_config, instant, opened
 
 if TYPE_CHECKING:
     import sqlite3
@@ -47,10 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     release.add_argument("--keep", type=int, metavar="READING", help="one test, and this reading has it right")
     release.add_argument("--as-two", action="store_true", help="the reading that brought it up is another test")
     release.add_argument("--patient", metavar="ID", help="who did the test")
-    release.add_argument("--taken-at", type=_instant, metavar="INSTANT", help="when, like 2026-03-14T07:30-08:00")
+    release.add_argument("--taken-at", type=instant, metavar="INSTANT", help="when, like 2026-03-14T07:30-08:00")
 
     dismiss = actions.add_parser(
-        "dismiss", help="never use it", description="It stays in the store, and is never reported nor counted."
+        "dismiss",
+        help="never use it",
+        description="It stays in the store, and is never reported nor counted. "
+        "Where the result was reported before, it is taken back there; 'results restore' undoes that.",
     )
     add_config(dismiss)
     dismiss.add_argument("id", type=int, nargs="+")
@@ -76,13 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
     except StoreError as error:
         print(f"inr-gateway quarantine: {error}", file=sys.stderr)
         return 1
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise argparse.ArgumentTypeError("needs an offset from UTC, like 2026-03-14T07:30-08:00")
-    return instant
 
 
 def _misused(arguments: argparse.Namespace) -> str | None:

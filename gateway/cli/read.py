@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from drivers import registry
 from drivers.contract import Decoded, Driver
-from drivers.errors import DriverError, TransportError
+from drivers.errors import DriverError
 from gateway.cli.records import driver_with_profile, plain, print_records
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ def add_port_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--driver", required=True, metavar="NAME", help="see inr-gateway drivers")
     parser.add_argument("--profile", metavar="FILE", help="a profile's file, or a shipped one's name")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="hub.toml whose paired Bluetooth meters may be read"
+    )
     parser.add_argument(
         "--seconds", metavar="N", type=_seconds, default=30.0, help="end after so long a silence (default: 30)"
     )
@@ -113,20 +116,23 @@ def hold(
         file: gets every octet; must have them on disk before anything is acknowledged.
         show: makes what shows the messages, or nothing.
     """
+    from gateway.cli.bluetooth import bonds_path
     from gateway.cli.session import Seen, converse, opened
+    from gateway.configuration import ConfigurationError
 
     # What goes wrong in a conversation is said by the hub's own code, to its log.
     logging.basicConfig(level=logging.WARNING, format=f"inr-gateway {command}: %(message)s")
     os.umask(0o077)  # what is written holds a patient's results
     try:
         driver = driver_with_profile(arguments.driver, arguments.profile)
-    except (registry.NotUsableError, ValueError, OSError) as error:
+        bonds = bonds_path(arguments.config) if arguments.address.startswith("ble:") else None
+    except (registry.NotUsableError, ConfigurationError, ValueError, OSError) as error:
         print(f"inr-gateway {command}: {error}", file=sys.stderr)
         return 2
     shown = show(driver)
     try:
-        transport = opened(arguments.address, driver, arguments.seconds)
-    except TransportError as error:
+        transport = opened(arguments.address, driver, arguments.seconds, bonds)
+    except DriverError as error:
         print(f"inr-gateway {command}: {error}", file=sys.stderr)
         return 1
     commit: Callable[[], None] | None = None

@@ -23,6 +23,7 @@ def schemas() -> dict[str, str]:
     """Name and text of every schema, for example ``reading-1``."""
     from pydantic import BaseModel
 
+    from gateway.reporting.message import ReportMessage
     from gateway.result import Result
     from gateway.wire.reading import Reading
     from gateway.wire.receipt import Epoch, HubStatus, Receipts
@@ -33,6 +34,7 @@ def schemas() -> dict[str, str]:
         "receipts-1": Receipts,
         "epoch-1": Epoch,
         "hub-status-1": HubStatus,
+        "report-1": ReportMessage,
     }
     return {
         name: json.dumps(

@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, configuration: ServerConfiguration) -> int:
+    from gateway.reporting.alerts.watch import Watch
     from gateway.reporting.claims.keeping import Tallying
     from gateway.reporting.delivery import Delivery
     from gateway.server.consumer import Consumer
@@ -80,10 +81,18 @@ def _run(arguments: argparse.Namespace, configuration: ServerConfiguration) -> i
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     server, clock = configuration.server, configuration.clock()
-    delivery = Delivery(server.store, configuration.delivery, clock, server.role)
+    delivery = Delivery(server.store, configuration.delivery, clock, server.role, configuration.intended_use)
     tallying = Tallying(server.store, clock, server.role)
-    consumer = Consumer(configuration, clock, on_committed=delivery.notify)
-    return serve(server, [tallying, delivery, consumer], on_ready=lambda: print("server: running", flush=True))
+    watch = Watch(server.store, configuration.watching, clock, server.role)
+
+    def committed() -> None:
+        watch.notify()
+        delivery.notify()
+
+    consumer = Consumer(configuration, clock, on_committed=committed)
+    return serve(
+        server, [tallying, watch, delivery, consumer], on_ready=lambda: print("server: running", flush=True)
+    )
 
 
 def _init(_arguments: argparse.Namespace, configuration: ServerConfiguration) -> int:
@@ -128,15 +137,19 @@ def _reconcile(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    from gateway.reporting.alerts.configuration import NOT_STATED
     from gateway.store.overview import overview
 
-    with opened(arguments) as (_configuration, database):
+    with opened(arguments) as (configuration, database):
         found = overview(database)
-    epoch = found.epoch
+    intended, epoch = configuration.intended_use, found.epoch
     said = f"reconciled by {epoch.reconciled_by}" if epoch.reconciled_at else "NOT RECONCILED: nothing is delivered"
     said = "nothing to reconcile" if epoch.reason == "created" else said
     print(f"role       {found.role}")
     print(f"epoch      {epoch.id}, {epoch.reason} {epoch.began_at}, {said}")
+    print(
+        f"use        {f'stated by {intended.stated_by} on {intended.stated_on}' if intended.stated else NOT_STATED}"
+    )
     print(f"readings   {found.readings}" + (f", and {found.strays} strays" if found.strays else ""))
     print(f"results    {_listed(found.results)}; {found.attributed} with a patient")
     print(f"waiting    {_listed(found.waiting)}" + (f"; {found.urgent} URGENT" if found.urgent else ""))

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from drivers import registry
 from drivers.contract import Context, Decoded, Driver, Memo, Piece, Rejected
@@ -111,20 +112,31 @@ class _Patient:
         self._transport.close()
 
 
-def opened(address: str, driver: Driver, seconds: float) -> registry.Transport:
+def opened(address: str, driver: Driver, seconds: float, bonds: Path | None = None) -> registry.Transport:
     """Open a port; at an address to listen on, wait for the first meter.
 
+    Args:
+        address: of the port.
+        driver: with its profile.
+        seconds: how long to wait for a meter.
+        bonds: list of the Bluetooth meters that are paired.
+
     Raises:
-        TransportError: it cannot be opened, or no meter came in time.
+        DriverError: it cannot be opened, no meter came in time, or one came that is not paired.
     """
     if not registry.listens(address):
         return registry.open_transport(address, **driver.serial_parameters())
-    with registry.listen(address, max_connections=1) as listener:
+    with registry.listen(
+        address, max_connections=1, recognises=driver.recognises, security=driver.security, bonds=bonds
+    ) as listener:
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
             transport = listener.accept(min(left_s, ACCEPT_S))
             if transport is not None:
                 return transport
+        troubles = listener.troubles
+    if troubles:
+        raise troubles[0]
     raise TransportError(f"{address}: no meter connected within {seconds:g} s", TransportReason.TIMED_OUT)
 
 

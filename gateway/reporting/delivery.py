@@ -12,14 +12,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gateway.clock import Clock
 from gateway.reporting import configuration
+from gateway.reporting.alerts.configuration import IntendedUse
+from gateway.reporting.channels.base import Circumstances, Secrets
 from gateway.reporting.courier import Courier
 from gateway.reporting.ledger import Ledger
-from gateway.reporting.queueing import Search, queue_reports
+from gateway.reporting.queueing import NOTHING_STATED, Search, fall_back, queue_reports
+from gateway.reporting.threads import Threads
 from gateway.reporting.waiting import until
-from gateway.store import reports
+from gateway.store import reports, sendings
 from gateway.store.opening import Role, open_store
 
 __all__ = ["Delivery"]
@@ -40,7 +44,14 @@ class Delivery:
     One process at a time delivers from a store: a second one stands by, and takes over when the first is gone.
     """
 
-    def __init__(self, database_path: Path, settings: configuration.Delivery, clock: Clock, role: Role) -> None:
+    def __init__(
+        self,
+        database_path: Path,
+        settings: configuration.Delivery,
+        clock: Clock,
+        role: Role,
+        intended_use: IntendedUse = NOTHING_STATED,
+    ) -> None:
         """Nothing happens before `start`.
 
         Args:
@@ -48,11 +59,13 @@ class Delivery:
             settings: the ``[delivery]`` section.
             clock: the gateway's clock.
             role: what the store must be. A rig's messages are marked as tests.
+            intended_use: what the supplier uses flags and summaries for; without a statement there are none.
         """
         self._path = database_path
         self._settings = settings
         self._clock = clock
         self._role: Role = role
+        self._intended_use = intended_use
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news: asyncio.Event | None = None
@@ -102,9 +115,11 @@ class Delivery:
     async def _main(self, database: sqlite3.Connection) -> None:
         news, ending = asyncio.Event(), asyncio.Event()
         self._loop, self._news, self._ending = asyncio.get_running_loop(), news, ending
+        self._loop.set_default_executor(Threads())
         self._begun.set()
         ledger = Ledger(database)
-        couriers = _Couriers(ledger, self._settings, self._clock)
+        circumstances = Circumstances(self._settings, Secrets(self._settings.secrets), self._clock)
+        couriers = _Couriers(ledger, circumstances)
         name = self._path.with_name(f"{self._path.name}.delivery")
         lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -131,31 +146,38 @@ class Delivery:
         """Make the reports that are lacking and wake those who carry them. False when there were none."""
         found = await ledger.read(search.look)
         if found.decided:
-            couriers.wake(await ledger.read(reports.waiting_destinations))
+            couriers.wake(await ledger.read(sendings.waiting_destinations), decided=True)
+        falls_back_at = await ledger.read(reports.next_fall_back_at)
+        if falls_back_at is not None and falls_back_at <= self._clock.now():
+            couriers.wake(await ledger.commit(partial(fall_back, **self._how())))
         for first in range(0, len(found.results), BATCH):
             results = found.results[first : first + BATCH]
-            work = partial(
-                queue_reports, role=self._role, results=results, settings=self._settings, clock=self._clock
-            )
-            couriers.wake(await ledger.commit(work))
+            couriers.wake(await ledger.commit(partial(queue_reports, results=results, **self._how())))
         return bool(found.results)
+
+    def _how(self) -> dict[str, Any]:
+        return {
+            "role": self._role,
+            "delivery": self._settings,
+            "clock": self._clock,
+            "intended_use": self._intended_use,
+        }
 
 
 class _Couriers:
     """One courier for each destination that ever had something waiting."""
 
-    def __init__(self, ledger: Ledger, settings: configuration.Delivery, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, circumstances: Circumstances) -> None:
         self._ledger = ledger
-        self._settings = settings
-        self._clock = clock
+        self._circumstances = circumstances
         self._at_work: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
 
-    def wake(self, destinations: Iterable[str]) -> None:
+    def wake(self, destinations: Iterable[str], *, decided: bool = False) -> None:
         for destination in destinations:
             if destination not in self._at_work:
-                courier = Courier(destination, self._ledger, self._settings, self._clock)
+                courier = Courier(destination, self._ledger, self._circumstances)
                 self._at_work[destination] = courier, asyncio.create_task(courier.run())
-            self._at_work[destination][0].wake()
+            self._at_work[destination][0].wake(decided=decided)
 
     async def end(self, grace_s: float) -> None:
         tasks = [task for _, task in self._at_work.values()]

@@ -5,29 +5,50 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Collection
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from gateway.clock import Clock
-from gateway.reporting.channels import channel
+from gateway.reporting.alerts.configuration import IntendedUse
+from gateway.reporting.channels import channel, settings
+from gateway.reporting.channels.base import Channel, ChannelSettings
 from gateway.reporting.configuration import Delivery
-from gateway.reporting.reportable import UnreportableError, assemble
+from gateway.reporting.context import with_limits, with_summary
+from gateway.reporting.reportable import ReportableResult, Status, UnreportableError, assemble
+from gateway.reporting.schedule import Schedule
 from gateway.store import reports
 from gateway.store.opening import Role
+from gateway.store.reports import Wanted
 
-__all__ = ["Found", "Search", "queue_reports"]
+__all__ = ["NOTHING_STATED", "Found", "Search", "fall_back", "queue_reports"]
 
 logger = logging.getLogger(__name__)
 
+NOTHING_STATED = IntendedUse()
 STEP = 2000
 """Results gone through at once when all are searched."""
 
 
 def queue_reports(
-    database: sqlite3.Connection, role: Role, results: Collection[int], settings: Delivery, clock: Clock
+    database: sqlite3.Connection,
+    role: Role,
+    results: Collection[int],
+    delivery: Delivery,
+    clock: Clock,
+    intended_use: IntendedUse = NOTHING_STATED,
 ) -> set[str]:
     """Make the reports that these results lack; to be called inside a transaction.
 
     A version of which no report can be made goes to the quarantine with the reason, and stalls nothing.
+
+    Args:
+        database: the store.
+        role: of the store.
+        results: numbers of results.
+        delivery: the section of that name.
+        clock: the gateway's clock.
+        intended_use: what the supplier uses flags and summaries for; without a statement there are none.
 
     Returns:
         The destinations that got something to send.
@@ -36,18 +57,62 @@ def queue_reports(
     for wanted in reports.wanted(database, role, results):
         now = clock.now()
         try:
-            processing_id = "T" if role == "rig" else settings.processing_id
-            report = assemble(wanted, settings.supplier, processing_id, now)
-            octets = channel(wanted.channel).render(report)
+            processing_id = "T" if role == "rig" else delivery.processing_id
+            report = assemble(wanted, delivery.supplier, processing_id, now)
+            report = with_limits(database, intended_use, report, wanted)
+            way, wishes = _channel(wanted)
+            if way.summary:
+                report = with_summary(database, intended_use, report, wanted, role)
+            octets = way.render(report, wishes)
+            not_before = _batch_hour(wanted, report, now)
         except Exception as error:  # whatever is wrong with one must not stall the others
             name = f"result {wanted.result_id}, version {wanted.version}"
             logger.warning("%s: no report can be made (%s); it waits in the quarantine", name, type(error).__name__)
             why = str(error) if isinstance(error, UnreportableError) else type(error).__name__
             reports.hold(database, wanted, why, now)
         else:
-            reports.insert(database, wanted, report.control_id, octets, now)
+            reports.insert(database, wanted, report.control_id, octets, now, not_before)
             destinations.add(wanted.destination_id)
     return destinations
+
+
+def fall_back(
+    database: sqlite3.Connection,
+    role: Role,
+    delivery: Delivery,
+    clock: Clock,
+    intended_use: IntendedUse = NOTHING_STATED,
+) -> set[str]:
+    """Make the reports for destinations of the next rank; to be called inside a transaction.
+
+    Returns:
+        The destinations that got something to send.
+    """
+    results = reports.fall_back(database, clock.now())
+    return queue_reports(database, role, results, delivery, clock, intended_use) if results else set()
+
+
+def _channel(wanted: Wanted) -> tuple[Channel[Any], ChannelSettings]:
+    try:
+        return channel(wanted.channel), settings(wanted.channel, wanted.settings)
+    except ValueError as error:
+        raise UnreportableError(f"destination {wanted.destination_id}: {error}") from None
+
+
+def _batch_hour(wanted: Wanted, report: ReportableResult, now: datetime) -> datetime | None:
+    """The hour for which a report waits, or None when it leaves at once.
+
+    What takes back or corrects something that has left, leaves at once. By exception so does what is not known to
+    lie inside the target.
+    """
+    if wanted.mode == "each" or (wanted.sent and report.status is not Status.FINAL):
+        return None
+    if wanted.mode == "exception" and (report.limits is None or set(report.interpretation) != {"N"}):
+        return None
+    try:
+        return Schedule.parse(wanted.schedule).next_after(now, ZoneInfo(wanted.provider_zone))
+    except (ValueError, LookupError, OSError):
+        return None  # without a readable hour or zone nothing is held back
 
 
 class Found(NamedTuple):

@@ -7,7 +7,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -18,7 +20,17 @@ from gateway.result import Kind, Quantity, Result
 from gateway.store.reports import Wanted
 from gateway.wire.reading import Origin
 
-__all__ = ["Patient", "Provider", "ReportableResult", "Status", "UnreportableError", "assemble", "control_id"]
+__all__ = [
+    "Limits",
+    "Past",
+    "Patient",
+    "Provider",
+    "ReportableResult",
+    "Status",
+    "UnreportableError",
+    "assemble",
+    "control_id",
+]
 
 
 class UnreportableError(ValueError):
@@ -66,6 +78,39 @@ class Provider:
     facility: str
 
 
+class Limits(Protocol):
+    """The prescribed target and the critical limits that held at the time of the test."""
+
+    @property
+    def target_low(self) -> Decimal:
+        """The lowest INR within the target."""
+
+    @property
+    def target_high(self) -> Decimal:
+        """The highest INR within the target."""
+
+    @property
+    def critical_low(self) -> Decimal:
+        """Below it a result is critical."""
+
+    @property
+    def critical_high(self) -> Decimal:
+        """At and above it a result is critical."""
+
+    @property
+    def source(self) -> str:
+        """Who set them: ``patient``, ``provider`` or ``clinic``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An earlier result of the same patient."""
+
+    taken_at: datetime
+    inr: Quantity
+    result_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class ReportableResult:
     """One version of one patient result for one destination.
@@ -78,6 +123,12 @@ class ReportableResult:
         released_at: when this report was made.
         control_id: at most 20 characters, the same on every resend.
         processing_id: ``P`` production or ``T`` training and test (HL7 table 0103).
+        limits: None where none are known; nothing may then be said of high, low or in range.
+        interpretation: codes of v3-ObservationInterpretation (the letters of HL7 table 0078), empty without limits.
+        hub_id: the hub that read the result, empty for one that was entered by hand.
+        order_id: the provider's own number of the standing order, where it is known.
+        history: earlier results, newest last; only for channels that want a summary.
+        note: what a person wrote who entered the result by hand.
     """
 
     result: Result
@@ -94,6 +145,13 @@ class ReportableResult:
     released_at: datetime
     control_id: str
     processing_id: str
+    limits: Limits | None = None
+    interpretation: tuple[str, ...] = ()
+    hub_id: str = ""
+    order_id: str | None = None
+    history: tuple[Past, ...] = ()
+    summary: object | None = None
+    note: str = ""
 
 
 def control_id(*parts: str) -> str:
@@ -174,6 +232,9 @@ def assemble(wanted: Wanted, supplier: Supplier, processing_id: str, released_at
             *values,
         ),
         processing_id=processing_id,
+        hub_id=wanted.hub_id if wanted.origin != Origin.PERSON else "",
+        order_id=wanted.order_id or None,
+        note="; ".join(result.notes) if wanted.origin == Origin.PERSON else "",
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "freeze",
     "frozen_tests",
     "held_by",
+    "holding",
     "payer_control_number",
     "post",
     "record",
@@ -211,6 +212,16 @@ def held_by(database: sqlite3.Connection, patient_id: str, code: str, tests: Seq
         (patient_id, code, *tests),
     ).fetchone()
     return None if row is None else ClaimRow(*row)
+
+
+def holding(database: sqlite3.Connection, result_id: int) -> list[str]:
+    """Ids of the standing claims that hold the test of this result, whosever it was when they were exported."""
+    rows = database.execute(
+        "SELECT DISTINCT claim_id FROM claim_test WHERE standing = 1 AND test_id = ?"
+        " AND patient_id IN (SELECT patient_id FROM version WHERE result_id = ?) ORDER BY claim_id",
+        (str(result_id), result_id),
+    )
+    return [row[0] for row in rows]
 
 
 def freeze(

@@ -1,4 +1,4 @@
-"""Whose meter it is: what attribution asks of the registry."""
+"""Whose meter it is and who treats them: what attribution and reports ask of the registry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gateway.clock import moment
 
-__all__ = ["Assignment", "ZoneFrom", "assignments", "hub_kind", "meter_known", "zones"]
+__all__ = ["Assignment", "Treating", "ZoneFrom", "assignments", "hub_kind", "meter_known", "treating", "zones"]
 
 
 class Assignment(NamedTuple):
@@ -19,6 +19,13 @@ class Assignment(NamedTuple):
     patient_id: str
     from_at: datetime
     to_at: datetime | None
+
+
+class Treating(NamedTuple):
+    """A provider who treats a patient, and the id under which they know them."""
+
+    provider_name: str
+    provider_patient_id: str
 
 
 class ZoneFrom(NamedTuple):
@@ -58,3 +65,14 @@ def zones(database: sqlite3.Connection, patient: str) -> list[ZoneFrom]:
         "SELECT from_date, zone FROM patient_zone WHERE patient_id = ? ORDER BY from_date", (patient,)
     )
     return [ZoneFrom(*row) for row in rows]
+
+
+def treating(database: sqlite3.Connection, patient: str, at: str) -> list[Treating]:
+    """Who treats a patient at an instant (UTC, as text), by name."""
+    rows = database.execute(
+        "SELECT o.name, t.provider_patient_id FROM treatment t JOIN provider o ON o.id = t.provider_id"
+        " WHERE t.patient_id = :patient AND t.from_at <= :at AND (t.to_at IS NULL OR :at < t.to_at)"
+        " ORDER BY o.name, o.id",
+        {"patient": patient, "at": at},
+    )
+    return [Treating(*row) for row in rows]

@@ -7,7 +7,18 @@ from typing import Literal, NamedTuple
 
 from gateway.store.rows import new_id
 
-__all__ = ["Entry", "add", "close", "dismissed", "entry", "is_waiting", "open_entries", "open_of_result", "unseen"]
+__all__ = [
+    "Entry",
+    "add",
+    "close",
+    "dismissed",
+    "entry",
+    "is_waiting",
+    "lift",
+    "open_entries",
+    "open_of_result",
+    "unseen",
+]
 
 Action = Literal["released", "dismissed"]
 
@@ -97,6 +108,16 @@ def dismissed(database: sqlite3.Connection, result_id: int) -> bool:
         "SELECT 1 FROM quarantine WHERE result_id = ? AND action = 'dismissed' LIMIT 1", (result_id,)
     ).fetchone()
     return row is not None
+
+
+def lift(database: sqlite3.Connection, result_id: int, at: str, by: str) -> list[int]:
+    """A named person says that a result shall be used after all; returns the rows that were dismissed."""
+    rows = database.execute(
+        "UPDATE quarantine SET action = 'released', closed_at = ?, closed_by = ?"
+        " WHERE result_id = ? AND action = 'dismissed' RETURNING id",
+        (at, by, result_id),
+    ).fetchall()
+    return sorted(row[0] for row in rows)
 
 
 def unseen(database: sqlite3.Connection, journal: str, reason: str) -> list[Entry]:

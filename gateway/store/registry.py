@@ -13,25 +13,47 @@ Value = str | int | None
 
 
 class Table(NamedTuple):
-    """A table of the registry: its name, the columns by which a row is known, and the others."""
+    """A table of the registry: its name, the columns by which a row is known, and the others.
+
+    Attributes:
+        stamped: it keeps when a row changed.
+        grows: rows are only added, and of those with one key the newest holds.
+    """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     stamped: bool = False
+    grows: bool = False
 
 
 TABLES = {
-    "providers": Table("provider", ("id",), ("name", "npi"), stamped=True),
+    "providers": Table("provider", ("id",), ("name", "npi", "zone"), stamped=True),
     "destinations": Table(
-        "destination", ("id",), ("provider_id", "channel", "address", "application", "facility"), stamped=True
+        "destination",
+        ("id",),
+        (
+            "provider_id",
+            "channel",
+            "address",
+            "application",
+            "facility",
+            "settings",
+            "rank",
+            "fall_back_after_s",
+            "mode",
+            "schedule",
+        ),
+        stamped=True,
     ),
     "patients": Table("patient", ("id",), ("family_name", "given_name", "birth_date", "sex"), stamped=True),
     "zones": Table("patient_zone", ("patient_id", "from_date"), ("zone",)),
     "hubs": Table("hub", ("id",), ("kind",), stamped=True),
     "meters": Table("meter", ("key",), ("vendor", "serial", "model"), stamped=True),
     "assignments": Table("assignment", ("meter_key", "meter_patient_id", "from_at"), ("patient_id", "to_at")),
-    "treatments": Table("treatment", ("patient_id", "provider_id", "from_at"), ("provider_patient_id", "to_at")),
+    "treatments": Table(
+        "treatment", ("patient_id", "provider_id", "from_at"), ("provider_patient_id", "order_id", "to_at")
+    ),
     "enrollments": Table(
         "enrollment",
         ("patient_id",),
@@ -47,6 +69,28 @@ TABLES = {
             "order_signed_on",
             "order_expires_on",
         ),
+        grows=True,
+    ),
+    "limits": Table(
+        "limit_pair",
+        ("level", "of_id", "pair", "from_date"),
+        ("low", "high", "stated_by", "recorded_at"),
+        grows=True,
+    ),
+    "contacts": Table(
+        "contact",
+        ("level", "of_id", "from_date"),
+        (
+            "person",
+            "number",
+            "hours",
+            "zone",
+            "after_hours_person",
+            "after_hours_number",
+            "stated_by",
+            "recorded_at",
+        ),
+        grows=True,
     ),
 }
 """By the name of the kind."""
@@ -105,10 +149,10 @@ def exists(database: sqlite3.Connection, kind: str, identifier: str) -> bool:
 
 
 def listing(database: sqlite3.Connection, kind: str) -> list[sqlite3.Row]:
-    """All rows of a kind; of enrollments the newest of each patient."""
+    """All rows of a kind that hold."""
     table = TABLES[kind]
-    newest = " WHERE id IN (SELECT MAX(id) FROM enrollment GROUP BY patient_id)" if kind == "enrollments" else ""
     order = ", ".join(table.key)
+    newest = f" WHERE id IN (SELECT MAX(id) FROM {table.name} GROUP BY {order})" if table.grows else ""
     return database.execute(
         f"SELECT {', '.join((*table.key, *table.columns))} FROM {table.name}{newest} ORDER BY {order}"
     ).fetchall()
@@ -130,4 +174,8 @@ def related(database: sqlite3.Connection, kind: str, identifier: str) -> dict[st
         for other, table in TABLES.items()
         if column in (*table.key, *table.columns)
     }
+    for other, table in TABLES.items():
+        if "level" in table.key:
+            stated = listing(database, other)
+            found[other] = [each for each in stated if (f"{each['level']}s", each["of_id"]) == (kind, identifier)]
     return {other: rows for other, rows in found.items() if rows}

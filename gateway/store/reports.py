@@ -1,7 +1,7 @@
-"""Reports: which versions a destination must still be told, what was sent, and what the far end said.
+"""Reports: which versions a destination must still be told, and the octets that it will be sent.
 
 What is to be reported is found by what is missing (a version without its report), never by a cursor on the time of
-a test: back-filled results come late and in any order.
+a test: back-filled results come late and in any order. What became of a report stands in `gateway.store.sendings`.
 """
 
 from __future__ import annotations
@@ -13,36 +13,26 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from gateway.clock import moment, utc
-from gateway.store import decisions, epochs, quarantine
+from gateway.store import epochs, quarantine
 from gateway.store.opening import Role
 
 __all__ = [
     "UNREPORTABLE",
-    "Due",
     "Marks",
-    "ResendError",
     "Wanted",
-    "begin_attempt",
     "changed_by_others",
-    "due",
-    "failures",
+    "fall_back",
     "hold",
     "insert",
     "lacking",
     "last_result",
     "marks",
-    "next_due_at",
-    "postponements",
-    "resend",
-    "settle",
-    "unreachable",
-    "waiting_destinations",
+    "next_fall_back_at",
     "wanted",
 ]
 
 UNREPORTABLE = "unreportable"
 """Reason in the quarantine for a version of which no report can be made."""
-RESEND = "resend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,9 @@ class Wanted:
     """A version that a destination has no report of, with all that a report tells. Times and dates are texts.
 
     Attributes:
-        told: an earlier version was reported to this destination.
+        settings: the destination's settings, JSON.
+        told: an earlier version was reported to this destination, as the same patient's.
+        sent: octets of such a version have left for this destination, or may have.
     """
 
     result_id: int
@@ -64,7 +56,10 @@ class Wanted:
     uncertainty_s: float
     quality: str
     zone: str
+    patient_id: str
+    hub_id: str
     provider_patient_id: str
+    order_id: str
     family_name: str
     given_name: str
     birth_date: str
@@ -72,10 +67,16 @@ class Wanted:
     provider_id: str
     provider_name: str
     provider_npi: str | None
+    provider_zone: str
     channel: str
     application: str
     facility: str
+    settings: str
+    fall_back_after_s: int | None
+    mode: str
+    schedule: str
     told: bool
+    sent: bool
 
 
 class Marks(NamedTuple):
@@ -84,17 +85,6 @@ class Marks(NamedTuple):
     may_deliver: bool
     last_decision: int
     last_version: int
-
-
-class Due(NamedTuple):
-    """The next report of a destination. `attempt_id` is 0 until `begin_attempt` has written the attempt."""
-
-    report_id: int
-    attempt_id: int
-    control_id: str
-    octets: bytes
-    channel: str
-    address: str
 
 
 COVERS = "t.from_at <= v.taken_at AND (t.to_at IS NULL OR v.taken_at < t.to_at)"
@@ -107,8 +97,23 @@ NEWEST = """v.version = (SELECT max(w.version) FROM version w
 # What waits for a person, and what a person said shall not be used.
 HELD = "(q.closed_at IS NULL OR q.action = 'dismissed')"
 
+# Of a provider's live destinations those of the best rank; the next ones when every better one fell back and none
+# of them delivered. A destination that goes live does not get again what another one of its provider delivered.
+_TURN = """
+    d.live
+    AND NOT EXISTS (SELECT 1 FROM destination b
+                     WHERE b.provider_id = d.provider_id AND b.rank < d.rank AND b.live
+                       AND NOT EXISTS (SELECT 1 FROM report p
+                                        WHERE p.result_id = v.result_id AND p.destination_id = b.id
+                                          AND p.version <= v.version AND p.fell_back_at IS NOT NULL))
+    AND NOT EXISTS (SELECT 1 FROM report p JOIN destination b ON b.id = p.destination_id
+                     WHERE p.result_id = v.result_id AND b.provider_id = d.provider_id AND p.state = 'delivered'
+                       AND ((b.rank < d.rank AND p.version = v.version)
+                            OR (b.id <> d.id AND p.created_at < d.live_at)))"""
+
 # Whoever treats the patient at the time of the test, and whoever was told an earlier version of it: a correction
-# must reach every destination that got the first. Only a retraction passes an open quarantine.
+# must reach every destination that got the first. Only a retraction passes an open quarantine, unless it is itself
+# what cannot be reported to this destination.
 _LACKING = f"""
 SELECT v.result_id, v.version, d.id AS destination_id
   FROM version v
@@ -121,6 +126,7 @@ SELECT v.result_id, v.version, d.id AS destination_id
    AND {NEWEST}
    AND NOT EXISTS (SELECT 1 FROM report p WHERE p.result_id = v.result_id AND p.version = v.version
                    AND p.destination_id = d.id)
+   AND {_TURN}
    AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.result_id = v.result_id AND {HELD})
 UNION
 SELECT v.result_id, v.version, e.destination_id
@@ -133,23 +139,39 @@ SELECT v.result_id, v.version, e.destination_id
    AND NOT EXISTS (SELECT 1 FROM report p WHERE p.result_id = v.result_id AND p.version = v.version
                    AND p.destination_id = e.destination_id)
    AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.result_id = v.result_id AND {HELD}
-                   AND (v.status <> 'retracted' OR q.reason = '{UNREPORTABLE}'))
+                   AND (v.status <> 'retracted' OR (q.reason = '{UNREPORTABLE}'
+                        AND instr(q.detail, 'version ' || v.version || ' to ' || e.destination_id || ':') = 1)))
 """
 
+# An earlier version, of the same patient, that the same destination was told.
+_EARLIER = """SELECT 1 FROM report e JOIN version f ON f.result_id = e.result_id AND f.version = e.version
+               WHERE e.result_id = l.result_id AND e.version < l.version
+                 AND e.destination_id = l.destination_id AND f.patient_id = v.patient_id"""
+
+# A result has one name for as long as it is one patient's. As another's it has another name: under the old one a
+# receiver would look for it in the chart from which it was taken back.
 _WANTED = f"""
-SELECT l.result_id, l.version, l.destination_id, r.key AS result_key,
-       v.status, v.body, v.origin, v.taken_at, v.uncertainty_s, v.quality, v.zone,
+SELECT l.result_id, l.version, l.destination_id,
+       r.key || coalesce('.' || nullif((SELECT min(w.version) FROM version w
+                                         WHERE w.result_id = v.result_id AND w.patient_id = v.patient_id), 1),
+                         '') AS result_key,
+       v.status, v.body, v.origin, v.taken_at, v.uncertainty_s, v.quality, v.zone, v.patient_id,
+       coalesce((SELECT g.hub FROM reading g WHERE g.id = v.reading_id), '') AS hub_id,
        coalesce((SELECT t.provider_patient_id FROM treatment t
                   WHERE t.patient_id = v.patient_id AND t.provider_id = d.provider_id AND {COVERS}
                   ORDER BY t.from_at DESC LIMIT 1),
                 (SELECT t.provider_patient_id FROM treatment t
                   WHERE t.patient_id = v.patient_id AND t.provider_id = d.provider_id
                   ORDER BY t.from_at DESC LIMIT 1), '') AS provider_patient_id,
+       coalesce((SELECT t.order_id FROM treatment t
+                  WHERE t.patient_id = v.patient_id AND t.provider_id = d.provider_id AND {COVERS}
+                  ORDER BY t.from_at DESC LIMIT 1), '') AS order_id,
        p.family_name, p.given_name, p.birth_date, p.sex,
        o.id AS provider_id, o.name AS provider_name, o.npi AS provider_npi,
-       d.channel, d.application, d.facility,
-       EXISTS (SELECT 1 FROM report e WHERE e.result_id = l.result_id AND e.version < l.version
-               AND e.destination_id = l.destination_id) AS told
+       o.zone AS provider_zone,
+       d.channel, d.application, d.facility, d.settings, d.fall_back_after_s, d.mode, d.schedule,
+       EXISTS ({_EARLIER}) AS told,
+       EXISTS ({_EARLIER} AND e.attempts > 0) AS sent
   FROM ({_LACKING}) l
   JOIN version v ON v.result_id = l.result_id AND v.version = l.version
   JOIN result r ON r.id = l.result_id
@@ -158,11 +180,6 @@ SELECT l.result_id, l.version, l.destination_id, r.key AS result_key,
   JOIN provider o ON o.id = d.provider_id
  ORDER BY l.result_id, l.version, l.destination_id
 """
-
-
-# An earlier version of r's result that the same destination has not answered yet.
-_EARLIER = """SELECT 1 FROM report e WHERE e.result_id = r.result_id AND e.version < r.version
-              AND e.destination_id = r.destination_id AND e.state = 'waiting'"""
 
 
 def changed_by_others(database: sqlite3.Connection) -> int:
@@ -213,178 +230,80 @@ def last_result(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT coalesce(max(id), 0) FROM result").fetchone()[0])
 
 
-def insert(database: sqlite3.Connection, report: Wanted, control_id: str, octets: bytes, at: datetime) -> None:
-    """Queue a report. From its commit on these octets, and no others, are what the destination is sent."""
+def insert(
+    database: sqlite3.Connection,
+    report: Wanted,
+    control_id: str,
+    octets: bytes,
+    at: datetime,
+    not_before: datetime | None = None,
+) -> None:
+    """Queue a report. From its commit on these octets, and no others, are what the destination is sent.
+
+    Args:
+        database: the store.
+        report: as `wanted` gave it.
+        control_id: its name.
+        octets: what is sent.
+        at: now.
+        not_before: the hour of its batch; None for at once. Earlier versions that wait for a later hour come along.
+    """
+    released = not_before or at
+    falls_back = None
+    if report.fall_back_after_s is not None:
+        falls_back = utc(released + timedelta(seconds=report.fall_back_after_s))
     database.execute(
         "INSERT INTO report (result_id, version, destination_id, control_id, octets, created_at, state,"
-        " next_attempt_at) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?)",
-        (report.result_id, report.version, report.destination_id, control_id, octets, utc(at), utc(at)),
+        " next_attempt_at, not_before, fall_back_at) VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)",
+        (
+            report.result_id,
+            report.version,
+            report.destination_id,
+            control_id,
+            octets,
+            utc(at),
+            utc(released),
+            not_before and utc(not_before),
+            falls_back,
+        ),
     )
+    if report.told:
+        database.execute(
+            "UPDATE report SET next_attempt_at = :released, not_before = :released"
+            " WHERE result_id = :result AND destination_id = :destination AND version < :version"
+            "   AND state = 'waiting' AND not_before > :released AND attempts = 0",
+            {
+                "released": utc(released),
+                "result": report.result_id,
+                "destination": report.destination_id,
+                "version": report.version,
+            },
+        )
+
+
+def next_fall_back_at(database: sqlite3.Connection) -> datetime | None:
+    """When the next report falls back unless it is delivered; None when none does, or nothing may leave."""
+    at = database.execute("SELECT min(fall_back_at) FROM report WHERE fall_back_at IS NOT NULL").fetchone()[0]
+    return moment(at) if at is not None and epochs.may_deliver(database) else None
+
+
+def fall_back(database: sqlite3.Connection, now: datetime) -> list[int]:
+    """Note that reports were not delivered in their time, or were refused: other destinations get them too.
+
+    Returns:
+        The results that destinations of the next rank lack from now on.
+    """
+    rows = database.execute(
+        "UPDATE report SET fell_back_at = :now, fall_back_at = NULL"
+        " WHERE fall_back_at <= :now AND state <> 'delivered' RETURNING result_id",
+        {"now": utc(now)},
+    )
+    return sorted({row[0] for row in rows})
 
 
 def hold(database: sqlite3.Connection, report: Wanted, why: str, at: datetime) -> None:
     """Put a result of which no report can be made before a person; releasing it has it tried again."""
-    if not any(entry.reason == UNREPORTABLE for entry in quarantine.open_of_result(database, report.result_id)):
-        detail = f"version {report.version} to {report.destination_id}: {why}"
-        quarantine.add(database, UNREPORTABLE, detail, utc(at), result_id=report.result_id)
-
-
-def waiting_destinations(database: sqlite3.Connection) -> list[str]:
-    """Destinations for which something waits."""
-    rows = database.execute("SELECT DISTINCT destination_id FROM report WHERE state = 'waiting'")
-    return [row[0] for row in rows]
-
-
-def due(database: sqlite3.Connection, destination_id: str, now: datetime, longest_wait: timedelta) -> Due | None:
-    """The report that a destination is to be sent next; None when none is due, or nothing may leave.
-
-    A version waits until the one before it is answered. A time further ahead than `longest_wait` was written by a
-    clock that has since gone back; it counts as come.
-    """
-    if not epochs.may_deliver(database):
-        return None
-    row = database.execute(
-        "SELECT r.id, 0, r.control_id, r.octets, d.channel, d.address"
-        "  FROM report r JOIN destination d ON d.id = r.destination_id"
-        " WHERE r.state = 'waiting' AND r.destination_id = :destination"
-        "   AND (r.next_attempt_at <= :now OR r.next_attempt_at > :latest)"
-        f"   AND NOT EXISTS ({_EARLIER})"
-        " ORDER BY r.id LIMIT 1",
-        {"destination": destination_id, "now": utc(now), "latest": utc(now + longest_wait)},
-    ).fetchone()
-    return None if row is None else Due(*row)
-
-
-def next_due_at(database: sqlite3.Connection, destination_id: str) -> datetime | None:
-    """When the next report of a destination is due; None when nothing waits, or nothing may leave."""
-    if not epochs.may_deliver(database):
-        return None
-    row = database.execute(
-        "SELECT min(r.next_attempt_at) FROM report r"
-        f" WHERE r.state = 'waiting' AND r.destination_id = ? AND NOT EXISTS ({_EARLIER})",
-        (destination_id,),
-    ).fetchone()
-    return None if row[0] is None else moment(row[0])
-
-
-def begin_attempt(database: sqlite3.Connection, report: Due, now: datetime) -> Due | None:
-    """Write down that the report is being sent. After this commit the first octet may leave.
-
-    Returns:
-        None when the report waits no longer, or nothing may leave: the store has yet to be reconciled.
-    """
-    if not epochs.may_deliver(database):
-        return None
-    changed = database.execute(
-        "UPDATE report SET attempts = attempts + 1 WHERE id = ? AND state = 'waiting'", (report.report_id,)
-    )
-    if changed.rowcount == 0:
-        return None
-    attempt = database.execute(
-        "INSERT INTO attempt (report_id, started_at) VALUES (?, ?)", (report.report_id, utc(now))
-    )
-    assert attempt.lastrowid is not None
-    return report._replace(attempt_id=attempt.lastrowid)
-
-
-def settle(
-    database: sqlite3.Connection,
-    report: Due,
-    *,
-    outcome: str,
-    level: str | None,
-    evidence: bytes,
-    peer: str,
-    text: str,
-    now: datetime,
-    again_at: datetime | None,
-) -> None:
-    """Write down what became of an attempt.
-
-    Args:
-        database: the store.
-        report: as `begin_attempt` gave it.
-        outcome: delivered, refused, postponed, ambiguous or not_sent.
-        level: of the evidence, None for none.
-        evidence: the far end's octets.
-        peer: who answered.
-        text: why it is not delivered.
-        now: when the attempt ended.
-        again_at: when it is sent again; None when it is delivered, or waits for a person.
-    """
-    database.execute(
-        "UPDATE attempt SET ended_at = ?, outcome = ? WHERE id = ?", (utc(now), outcome, report.attempt_id)
-    )
-    if level is not None:
-        database.execute(
-            "INSERT INTO evidence (report_id, attempt_id, level, at, peer, octets) VALUES (?, ?, ?, ?, ?, ?)",
-            (report.report_id, report.attempt_id, level, utc(now), peer, evidence),
-        )
-    if again_at is not None:
-        database.execute(
-            "UPDATE report SET next_attempt_at = ?, last_error = ? WHERE id = ?",
-            (utc(again_at), text, report.report_id),
-        )
-    else:
-        state = "delivered" if outcome == "delivered" else "refused"
-        database.execute(
-            "UPDATE report SET state = ?, last_error = ? WHERE id = ?", (state, text, report.report_id)
-        )
-
-
-def unreachable(database: sqlite3.Connection, report: Due, text: str, now: datetime) -> None:
-    """Write down that the address could not be reached. The report stays first in its queue."""
-    database.execute(
-        "INSERT INTO attempt (report_id, started_at, ended_at, outcome) VALUES (?, ?, ?, 'not_sent')",
-        (report.report_id, utc(now), utc(now)),
-    )
-    database.execute(
-        "UPDATE report SET attempts = attempts + 1, last_error = ? WHERE id = ?", (text, report.report_id)
-    )
-
-
-def failures(database: sqlite3.Connection, report_id: int) -> int:
-    """How often a report was sent without a final answer."""
-    row = database.execute(
-        "SELECT count(*) FROM attempt WHERE report_id = ? AND outcome IN ('ambiguous', 'postponed')", (report_id,)
-    ).fetchone()
-    return int(row[0])
-
-
-def postponements(database: sqlite3.Connection, report_id: int) -> int:
-    """How often the far end said "not now" since a person last had the report sent again."""
-    row = database.execute(
-        "SELECT count(*) FROM attempt WHERE report_id = ? AND outcome = 'postponed' AND started_at >="
-        " coalesce((SELECT max(at) FROM decision WHERE act = ? AND subject = ?), '')",
-        (report_id, RESEND, f"report {report_id}"),
-    ).fetchone()
-    return int(row[0])
-
-
-class ResendError(Exception):
-    """The report cannot be sent again; the message says why and what to do."""
-
-
-def resend(database: sqlite3.Connection, report_id: int, by: str, at: datetime, note: str = "") -> None:
-    """A named person has a refused report sent again, unchanged.
-
-    Raises:
-        ResendError: there is no such report, it was not refused, or a later version of its result was reported.
-    """
-    row = database.execute(
-        "SELECT state, (SELECT max(version) FROM report n WHERE n.result_id = r.result_id"
-        "               AND n.destination_id = r.destination_id AND n.version > r.version) AS later"
-        "  FROM report r WHERE id = ?",
-        (report_id,),
-    ).fetchone()
-    if row is None:
-        raise ResendError(f"there is no report {report_id}; 'inr-gateway deliveries' lists them")
-    if row["state"] != "refused":
-        raise ResendError(f"report {report_id} is {row['state']}; only a refused report waits for a person")
-    if row["later"] is not None:
-        raise ResendError(
-            f"report {report_id} is superseded by version {row['later']} of its result; an old value must not "
-            "overwrite a newer one"
-        )
-    database.execute("UPDATE report SET state = 'waiting', next_attempt_at = ? WHERE id = ?", (utc(at), report_id))
-    decisions.record(database, at, by, RESEND, f"report {report_id}", note)
+    of = f"version {report.version} to {report.destination_id}:"
+    waiting = quarantine.open_of_result(database, report.result_id)
+    if not any(entry.reason == UNREPORTABLE and entry.detail.startswith(of) for entry in waiting):
+        quarantine.add(database, UNREPORTABLE, f"{of} {why}", utc(at), result_id=report.result_id)

@@ -18,13 +18,16 @@ __all__ = [
     "describe",
     "insert",
     "is_reported",
+    "last_standing",
     "latest_version",
     "merge",
     "move_readings",
     "same_message",
     "settle_readings",
     "splits",
+    "told",
     "unclocked",
+    "was_of",
 ]
 
 
@@ -143,6 +146,34 @@ def latest_version(database: sqlite3.Connection, identifier: int) -> sqlite3.Row
     return row
 
 
+def last_standing(database: sqlite3.Connection, identifier: int) -> sqlite3.Row | None:
+    """The last version that took nothing back, with all its columns: what was known before a retraction."""
+    row: sqlite3.Row | None = database.execute(
+        "SELECT * FROM version WHERE result_id = ? AND status <> 'retracted' ORDER BY version DESC LIMIT 1",
+        (identifier,),
+    ).fetchone()
+    return row
+
+
+def was_of(database: sqlite3.Connection, identifier: int, patient_id: str) -> bool:
+    """Whether any version of a result is of this patient."""
+    row = database.execute(
+        "SELECT 1 FROM version WHERE result_id = ? AND patient_id = ? LIMIT 1", (identifier, patient_id)
+    ).fetchone()
+    return row is not None
+
+
+def told(database: sqlite3.Connection, identifier: int, patient_id: str) -> list[str]:
+    """The destinations for which a report of this result as this patient's was made, by id."""
+    rows = database.execute(
+        "SELECT DISTINCT r.destination_id FROM report r"
+        " JOIN version v ON v.result_id = r.result_id AND v.version = r.version"
+        " WHERE r.result_id = ? AND v.patient_id = ? ORDER BY 1",
+        (identifier, patient_id),
+    )
+    return [row[0] for row in rows]
+
+
 def add_version(database: sqlite3.Connection, identifier: int, new: NewVersion) -> None:
     """Add a version of a result."""
     database.execute(
@@ -173,10 +204,19 @@ def attributed_versions(
 # ---------------------------------------------------------------- acts of a named person
 
 
-def describe(database: sqlite3.Connection, identifier: int, kind: str, inr: str, device_time: str) -> None:
-    """Say what a result is, after its copies disagreed."""
+def describe(
+    database: sqlite3.Connection,
+    identifier: int,
+    kind: str,
+    inr: str,
+    device_time: str,
+    *,
+    meter_key: str | None = None,
+) -> None:
+    """Say what a result is, after its copies disagreed; None: the meter is the one that was known."""
     database.execute(
-        "UPDATE result SET kind = ?, inr = ?, device_time = ? WHERE id = ?", (kind, inr, device_time, identifier)
+        "UPDATE result SET kind = ?, inr = ?, device_time = ?, meter_key = coalesce(?, meter_key) WHERE id = ?",
+        (kind, inr, device_time, meter_key, identifier),
     )
 
 

@@ -86,7 +86,7 @@ SELECT e.patient_id, e.result_id, r.kind, r.inr, e.taken_at, e.origin, 0, a.star
   FROM version e CROSS JOIN result r ON r.id = e.result_id
   LEFT JOIN report p ON p.result_id = e.result_id AND p.version = e.version
   LEFT JOIN attempt a ON a.report_id = p.id AND a.outcome IS NOT 'not_sent'
-  LEFT JOIN evidence x ON x.report_id = p.id AND x.level BETWEEN 'delivered' AND 'seen'
+  LEFT JOIN evidence x ON x.report_id = p.id AND (x.level IN ('delivered', 'seen') OR x.agreed)
  WHERE {one} 1
  ORDER BY e.patient_id, e.taken_at, e.result_id
 """

@@ -48,8 +48,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fill(database: sqlite3.Connection) -> None:
     """A year of weekly tests, in the order in which they would have come: week by week, patient by patient."""
     at = utc(NOW)
-    database.execute("INSERT INTO provider VALUES ('c', 'Clinic', NULL, ?)", (at,))
-    database.execute("INSERT INTO destination VALUES ('c1', 'c', 'hl7v2', 'mllp://127.0.0.1:1', '', '', ?)", (at,))
+    database.execute("INSERT INTO provider (id, name, updated_at) VALUES ('c', 'Clinic', ?)", (at,))
+    database.execute(
+        "INSERT INTO destination (id, provider_id, channel, address, updated_at)"
+        " VALUES ('c1', 'c', 'hl7v2', 'mllp://127.0.0.1:1', ?)",
+        (at,),
+    )
     names = [f"P{number:05d}" for number in range(PATIENTS)]
     for name in names:
         key = f"acme/{name.lower()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sqlite3
 import threading
 import time
@@ -17,7 +18,7 @@ from gateway.clock import Clock, utc
 from gateway.database import StoreError, transaction
 from gateway.reporting.configuration import Delivery as Settings
 from gateway.reporting.delivery import Delivery
-from gateway.store import reports
+from gateway.store import sendings
 from gateway.store.opening import open_store
 from tests.unit.reporting import receivers
 from tests.unit.reporting.receivers import Receiver, field, receiver, within
@@ -211,7 +212,7 @@ def test_refused_waits_for_a_person_who_has_it_sent_again(store: Store, start: S
         within(5, lambda: states(store) == ["refused"])
         assert "no such MRN" in store.value("SELECT last_error FROM report")
         with transaction(store.database):
-            reports.resend(store.database, 1, "Pat Clerk", store.clock.now(), "MRN was added")
+            sendings.resend(store.database, 1, "Pat Clerk", store.clock.now(), "MRN was added")
         within(5, all_delivered(store, 1))
         assert len(far_end.messages) == 2
         assert len(set(far_end.messages)) == 1
@@ -228,7 +229,7 @@ def test_not_now_is_tried_again_but_not_for_ever(store: Store, start: Start) -> 
         assert len(far_end.messages) == QUICK.postponed_most
         assert "said 3 times" in store.value("SELECT last_error FROM report")
         with transaction(store.database):
-            reports.resend(store.database, 1, "Pat Clerk", store.clock.now())
+            sendings.resend(store.database, 1, "Pat Clerk", store.clock.now())
         within(10, lambda: len(far_end.messages) == 2 * QUICK.postponed_most)
         within(10, lambda: states(store) == ["refused"])
     assert set(outcomes(store)) == {"postponed"}
@@ -282,8 +283,8 @@ def test_an_old_value_is_not_sent_after_a_newer_one(store: Store, start: Start) 
         within(5, lambda: states(store) == ["refused"])
         store.version(result, "p-a", "corrected", inr=quantity("2.6"))
         within(5, lambda: states(store) == ["refused", "delivered"])
-    with pytest.raises(reports.ResendError, match="superseded by version 2"), transaction(store.database):
-        reports.resend(store.database, 1, "Pat Clerk", store.clock.now())
+    with pytest.raises(sendings.SendingError, match="superseded by version 2"), transaction(store.database):
+        sendings.resend(store.database, 1, "Pat Clerk", store.clock.now())
 
 
 # ---------------------------------------------------------------- destinations apart
@@ -325,6 +326,32 @@ def test_dead_destinations_delay_nobody(store: Store, start: Start) -> None:
     assert "no whole answer" in said["silent-hl7"]
     assert "closed" in said["closing-hl7"]
     assert "mllp://host:port" in said["no-address-hl7"]
+
+
+def test_names_that_nobody_resolves_delay_nobody(
+    store: Store, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer, real = [], threading.Event(), socket.getaddrinfo
+
+    def resolver(host: Any, *arguments: Any, **more: Any) -> Any:
+        if not str(host).startswith("dead"):
+            return real(host, *arguments, **more)
+        asked.append(host)
+        answer.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    with receiver(receivers.accepts) as far_end:
+        for number in range(40):
+            clinic(store, f"mllp://dead{number}.example:2575", f"dead{number}")
+        delivery = start()
+        within(10, lambda: len(asked) >= 40)
+        clinic(store, f"mllp://localhost:{far_end.port}", "live")
+        within(5, lambda: len(far_end.messages) == 1)
+        begun = time.monotonic()
+        delivery.stop(timeout_s=0.1)
+        assert time.monotonic() - begun < 5
+        answer.set()
 
 
 def test_a_far_end_that_comes_back_gets_everything(store: Store, start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -14,8 +15,10 @@ from gateway.cli.main import main
 from gateway.clock import utc
 from gateway.database import transaction
 from gateway.reporting.configuration import Delivery as Settings
-from gateway.reporting.queueing import queue_reports
-from gateway.store import reports
+from gateway.reporting.queueing import fall_back, queue_reports
+from gateway.store import destinations, sendings
+from gateway.store.destinations import Breaker
+from gateway.store.sendings import Said
 from tests.unit.reporting.stores import TAKEN, Store
 
 Listing = Callable[..., list[dict[str, Any]]]
@@ -52,18 +55,14 @@ def send(store: Store, outcome: str, level: str | None, text: str = "", again: b
     """One sending of what is next, as the courier writes it down."""
     now = store.clock.now()
     with transaction(store.database):
-        due = reports.due(store.database, "a-hl7", now, timedelta(days=1))
+        due = sendings.due(store.database, "a-hl7", now, timedelta(days=1))
         assert due is not None
-        begun = reports.begin_attempt(store.database, due, now)
+        begun = sendings.begin_attempt(store.database, due, now)
         assert begun is not None
-        reports.settle(
+        sendings.settle(
             store.database,
             begun,
-            outcome=outcome,
-            level=level,
-            evidence=b"MSA",
-            peer="127.0.0.1:2575 (EHR)",
-            text=text,
+            Said(outcome, level, b"MSA", "127.0.0.1:2575 (EHR)", text),
             now=now,
             again_at=now + timedelta(minutes=5) if again else None,
         )
@@ -93,7 +92,7 @@ def test_says_why_there_is_no_report(store: Store, listed: Listing) -> None:
     store.result("p", "untreated", TAKEN - timedelta(days=999))
     store.result("q", "ready", TAKEN + timedelta(days=1))
     store.patient("r")
-    store.write("INSERT INTO provider VALUES ('b', 'Clinic b', NULL, ?)", utc(TAKEN))
+    store.write("INSERT INTO provider (id, name, updated_at) VALUES ('b', 'Clinic b', ?)", utc(TAKEN))
     with transaction(store.database):
         store.treat("r", "b", TAKEN)
     store.result("r", "unreachable", TAKEN + timedelta(days=2))
@@ -145,6 +144,98 @@ def test_a_refused_report_is_sent_again_in_somebodys_name(
     for number, why in ((1, "only a refused report"), (9, "there is no report 9")):
         assert main(["deliveries", *words, "resend", str(number), "--by", "Pat Clerk"]) == 1
         assert why in capsys.readouterr().err
+
+
+def test_says_that_a_batch_is_waited_for_and_what_falls_back(store: Store, listed: Listing) -> None:
+    store.provider("a", "mllp://127.0.0.1:2576", destination="a-second", rank=2)
+    store.write("UPDATE destination SET fall_back_after_s = 3600 WHERE id = 'a-hl7'")
+    queue(store, store.result("p", "plain"))
+    store.write("UPDATE destination SET mode = 'batch', schedule = '08:00' WHERE id = 'a-hl7'")
+    queue(store, store.result("p", "batch", TAKEN + timedelta(days=1)))
+    plain, batch = listed()
+    assert plain["why"].startswith("about to be sent; falls back to a-second at 20")
+    assert batch["why"].startswith(f"batch until {batch['batch_at']}; falls back to a-second at ")
+    assert batch["falls_back_at"] > batch["batch_at"]
+    assert listed("--result", "batch") == [batch]
+    assert listed("--result", str(batch["result_number"])) == [batch]
+    send(store, "refused", "sent", "AR: no")
+    with transaction(store.database):
+        fall_back(store.database, "rig", Settings(), store.clock)
+    first, second, _ = listed()
+    assert (first["destination"], second["destination"]) == ("a-hl7", "a-second")
+    assert "; fell back to a-second at 20" in first["why"]
+    assert second["why"] == "about to be sent"
+
+
+def test_says_what_a_destination_is_doing(store: Store, listed: Listing) -> None:
+    queue(store, *store.results("p", 3))
+    send(store, "delivered", "delivered")
+    store.provider("b", "mllp://127.0.0.1:2577", live=0, live_at=None, rank=3)
+    now = store.clock.now()
+    down = Breaker("open", utc(now), "nobody there", 7, utc(now + timedelta(minutes=5)), asked=False)
+    with transaction(store.database):
+        destinations.keep_breaker(store.database, "a-hl7", down)
+    first, second = listed("destinations")
+    assert (first["destination"], first["live"], first["rank"], first["mode"]) == ("a-hl7", "yes", 1, "each")
+    assert (first["breaker"], first["since"], first["why"]) == ("open", utc(now), "nobody there")
+    assert (first["failures"], first["tried_again_at"]) == (7, down.trial_at)
+    assert (first["waiting"], first["delivered"], first["in_batch"]) == (2, 1, 0)
+    assert first["last_delivered"] >= first["oldest_waiting"]
+    assert (second["destination"], second["live"], second["breaker"], second["waiting"]) == (
+        "b-hl7",
+        "no",
+        "closed",
+        0,
+    )
+    waiting = listed("--state", "waiting")
+    assert {row["why"] for row in waiting} == {
+        f"breaker of a-hl7 open: nobody there, tried again at {down.trial_at}"
+    }
+    store.write("UPDATE destination SET live = 0")
+    assert {row["why"] for row in listed("--state", "waiting")} == {
+        "a-hl7 is not live ('providers probe', 'providers go-live')"
+    }
+
+
+def test_what_no_live_destination_takes_says_so(store: Store, listed: Listing) -> None:
+    store.write("UPDATE destination SET live = 0")
+    store.result("p")
+    assert [row["why"] for row in listed()] == [
+        "no destination of the treating provider is live ('providers probe', 'providers go-live')"
+    ]
+
+
+def test_the_evidence_can_be_looked_up(store: Store, listed: Listing) -> None:
+    queue(store, store.result("p"))
+    send(store, "delivered", "delivered")
+    (row,) = listed()
+    octets = store.value("SELECT octets FROM report")
+    assert row["message_sha256"] == hashlib.sha256(octets).hexdigest()
+    assert row["software"].startswith("inr-gateway ")
+
+
+def test_accepted_is_said_and_seen_is_stated_by_name(
+    store: Store, listed: Listing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue(store, store.result("p"))
+    words = ["deliveries", "--config", str(store.path.parent / "server.toml"), "seen", "1", "--by", "Pat Clerk"]
+    words += ["--how", "read back by phone"]
+    assert main(words) == 1
+    assert "never sent" in capsys.readouterr().err
+    send(store, "accepted", "accepted")
+    (row,) = listed("--state", "accepted")
+    assert (row["evidence"], row["why"]) == ("accepted", "kept by the far end; this channel says no more")
+    assert main(words) == 0
+    assert "was seen, says Pat Clerk" in capsys.readouterr().out
+    (row,) = listed()
+    assert (row["state"], row["evidence"], row["peer"]) == ("delivered", "seen", "Pat Clerk")
+
+
+def test_the_table_of_destinations_has_a_line_for_each(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deliveries", "destinations", "--config", str(store.path.parent / "server.toml")]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["DESTINATION", "PROVIDER", "CHANNEL"]
+    assert line.split()[:4] == ["a-hl7", "a", "hl7v2", "1"]
 
 
 def test_a_wrong_configuration_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,8 +130,8 @@ def test_the_provider_is_told_that_it_was_entered_by_hand(desk: Desk) -> None:
     result = entered(desk)
     with transaction(desk.database):
         desk.database.execute(
-            "INSERT INTO destination (id, provider_id, channel, address, updated_at)"
-            " VALUES ('ehr', 'clinic', 'hl7v2', 'mllp://127.0.0.1:2575', '')"
+            "INSERT INTO destination (id, provider_id, channel, address, live, live_at, updated_at)"
+            " VALUES ('ehr', 'clinic', 'hl7v2', 'mllp://127.0.0.1:2575', 1, '', '')"
         )
         desk.database.execute(
             "INSERT INTO treatment (patient_id, provider_id, provider_patient_id, from_at)"

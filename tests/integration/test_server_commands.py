@@ -155,19 +155,23 @@ def test_dismissing_needs_a_note_and_is_final(typed: Type, stage: Stage) -> None
     assert stage.count("version") == 0
 
 
-def test_a_reported_result_cannot_be_dismissed(typed: Type, stage: Stage) -> None:
+def test_dismissing_a_reported_result_takes_it_back(typed: Type, stage: Stage) -> None:
     stage.take(reading(1), reading(2, result(strip_lot="OTHER")))
     with transaction(stage.database):
         stage.database.execute(
-            "INSERT INTO destination VALUES ('ehr', 'clinic', 'hl7v2', 'mllp://127.0.0.1:1', '', '', '')"
+            "INSERT INTO destination (id, provider_id, channel, address, updated_at)"
+            " VALUES ('ehr', 'clinic', 'hl7v2', 'mllp://127.0.0.1:1', '')"
         )
         stage.database.execute(
             "INSERT INTO report (result_id, version, destination_id, control_id, octets, created_at, state,"
             " next_attempt_at) VALUES (1, 1, 'ehr', 'c', x'00', '', 'delivered', '')"
         )
     said = typed("quarantine", "dismiss", 1, "--by", "Ada", "--note", "x")
-    assert said.status == 1
-    assert "has been reported" in said.err
+    assert said.status == 0
+    assert "result 1 is taken back from patient pat; reported to ehr before" in said.out
+    assert [row["status"] for row in stage.versions()] == ["final", "retracted"]
+    assert typed("results", "restore", 1, "--by", "Ada", "--why", "a mistake").status == 0
+    assert [row["status"] for row in stage.versions()] == ["final", "retracted", "corrected"]
 
 
 @pytest.mark.parametrize(

@@ -162,10 +162,14 @@ def test_the_captured_inr_reaches_a_foreign_receiver(shared: Path, production: S
         stage.prepare(REGISTRY.format(port=receiver_port))
         stage.start_server()
         stage.start_hub()
+        configuration = ("--config", str(stage.server_configuration))
+        assert "no danger was seen" in stage.call("providers", "probe", "ehr", *configuration)
+        stage.call("providers", "go-live", "ehr", "--by", "Ada", *configuration)
+        assert all("|T|2.5.1" in message for message in kept)
+        kept.clear()
         until(lambda: "open" in stage.log("hub").read_text(), 20, "the hub opening its port")
         send(analyser, captured_frames(shared))
         until(lambda: bool(kept), 20, "the report arriving")
-        configuration = ("--config", str(stage.server_configuration))
         until(
             lambda: " delivered " in stage.call("deliveries", *configuration),
             10,

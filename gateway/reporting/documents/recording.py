@@ -28,6 +28,7 @@ __all__ = [
     "import_documents",
     "supersede_document",
     "void_document",
+    "void_within",
 ]
 
 CLI = "cli"
@@ -182,29 +183,34 @@ def void_document(database: sqlite3.Connection, identifier: int, by: str, at: da
     Raises:
         DocumentError: it holds no longer, or no reason is given.
     """
+    with transaction(database):
+        return void_within(database, identifier, by, at, why)
+
+
+def void_within(database: sqlite3.Connection, identifier: int, by: str, at: datetime, why: str) -> Recorded:
+    """As `void_document`, as one part of an act with a transaction of its own."""
     if not why.strip():
         raise DocumentError("a document is voided for a reason; say it with --note")
-    with transaction(database):
-        old = _standing(database, identifier)
-        body = documents.canonical({"why": why.strip()})
-        made = documents.add(
-            database,
-            NewDocument(
-                old.patient_id,
-                old.kind,
-                body,
-                documents.digest(body.encode()),
-                old.result_id,
-                None,
-                "",
-                CLI,
-                utc(at),
-                by,
-                supersedes=identifier,
-                voids=1,
-            ),
-        )
-        decisions.record(database, at, by, "documents void", f"document {identifier}", why.strip())
+    old = _standing(database, identifier)
+    body = documents.canonical({"why": why.strip()})
+    made = documents.add(
+        database,
+        NewDocument(
+            old.patient_id,
+            old.kind,
+            body,
+            documents.digest(body.encode()),
+            old.result_id,
+            None,
+            "",
+            CLI,
+            utc(at),
+            by,
+            supersedes=identifier,
+            voids=1,
+        ),
+    )
+    decisions.record(database, at, by, "documents void", f"document {identifier}", why.strip())
     return Recorded(made, new=True)
 
 

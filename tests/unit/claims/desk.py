@@ -55,9 +55,14 @@ class Desk:
         self.database = open_store(self.store)
         self.set_clock(self.now)
         (self.folder / "prices.toml").write_text(PRICES, encoding="utf-8")
-        self.write("INSERT INTO provider VALUES ('clinic', 'Riverside Clinic', '1234567893', ?)", utc(self.now))
         self.write(
-            "INSERT INTO destination VALUES ('clinic-ehr', 'clinic', 'hl7v2', 'mllp://127.0.0.1:1', 'EHR', '', ?)",
+            "INSERT INTO provider (id, name, npi, updated_at)"
+            " VALUES ('clinic', 'Riverside Clinic', '1234567893', ?)",
+            utc(self.now),
+        )
+        self.write(
+            "INSERT INTO destination (id, provider_id, channel, address, application, updated_at)"
+            " VALUES ('clinic-ehr', 'clinic', 'hl7v2', 'mllp://127.0.0.1:1', 'EHR', ?)",
             utc(self.now),
         )
 

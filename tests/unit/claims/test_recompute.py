@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.clock import utc
+from gateway.database import transaction
 from gateway.reporting import statements
 from gateway.reporting.claims.recompute import outcome, recompute, update
 from gateway.reporting.claims.tallied import tallied
@@ -17,6 +19,7 @@ from gateway.reporting.facts import every_facts, facts_of
 from gateway.result import Kind
 from gateway.store import tallies
 from gateway.store.opening import open_store
+from gateway.store.sendings import Due, Said, settle_receipt
 from tests.unit.claims.desk import MONDAYS, Desk
 
 DAY = dt.date(2026, 3, 30)
@@ -208,6 +211,29 @@ def test_a_try_that_reached_nobody_is_no_report(desk: Desk) -> None:
     assert facts_of(desk.database, "P1").tested[0].reported_at is None
     (passed,) = every_facts(desk.database)
     assert passed.tested[0].reported_at is None
+
+
+def test_weaker_evidence_counts_only_where_the_provider_agreed_to_it(desk: Desk) -> None:
+    desk.patient("P1")
+    result = desk.test("P1", MONDAYS[0], acknowledged=None)
+    report = desk.value("SELECT id FROM report WHERE result_id = ?", result)
+    sent = Due(report, 0, "", b"octets", "sftp", "", "{}")
+    with transaction(desk.database):
+        settle_receipt(desk.database, sent, Said("accepted", "accepted", b"", "peer", ""), desk.now)
+    assert facts_of(desk.database, "P1").tested[0].acknowledged_at is None
+    with transaction(desk.database):
+        settle_receipt(desk.database, sent, Said("delivered", "accepted", b"", "peer", ""), desk.now)
+    assert facts_of(desk.database, "P1").tested[0].acknowledged_at == utc(desk.now)
+    (passed,) = every_facts(desk.database)
+    assert passed.tested[0].acknowledged_at == utc(desk.now)
+
+
+def test_a_try_that_turns_out_to_have_reached_nobody_is_tallied_anew(desk: Desk) -> None:
+    desk.patient("P1")
+    desk.test("P1", MONDAYS[0], acknowledged=None)
+    update(desk.database, DAY, "rig", desk.now)
+    desk.write("UPDATE attempt SET outcome = 'not_sent'")
+    assert due(desk) == ["P1"]
 
 
 @pytest.mark.parametrize("words", [("--as-of", "soon"), ()])

@@ -284,9 +284,10 @@ class TestMissedWeeks:
 
 class TestClaimedTests:
     def test_the_first_of_a_week_keeps_it_and_of_two_at_once_the_lower_id(self) -> None:
-        placed = freeze([("b", 5.0, 70), ("a", 5.0, 70), ("c", 4.0, 63)])
+        four, five, six = (dt.datetime(2024, 6, day, tzinfo=dt.UTC) for day in (4, 5, 6))
+        placed = freeze([("b", five, 70), ("a", five, 70), ("c", four, 63)])
         assert [(test.id, test.week) for test in placed] == [("c", 9), ("a", 10), ("b", 11)]
-        placed = freeze([("a", 6.0, 71), ("b", 5.0, 70)])
+        placed = freeze([("a", six, 71), ("b", five, 70)])
         assert [(test.id, test.week) for test in placed] == [("b", 10), ("a", 11)]
 
 
