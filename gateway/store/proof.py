@@ -75,12 +75,20 @@ class Report(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the far end said of a report. `octets_sha256` is the digest of its answer."""
+    """What the far end said of a report. `octets_sha256` is the digest of its answer.
+
+    Attributes:
+        certificate: SHA-256 of the peer's certificate, and `software` who sent the report; empty where not known.
+        agreed: the provider signed that this level is their agreed way of being told.
+    """
 
     level: str
     at: str
     peer: str
     octets_sha256: str
+    certificate: str
+    software: str
+    agreed: bool
 
 
 def person(database: sqlite3.Connection, patient_id: str) -> Person | None:
@@ -126,9 +134,13 @@ def reports(database: sqlite3.Connection, result_id: int, version_number: int) -
 def answers(database: sqlite3.Connection, report_id: int) -> list[Answer]:
     """Everything the far end said of a report, in order."""
     rows = database.execute(
-        "SELECT level, at, peer, octets FROM evidence WHERE report_id = ? ORDER BY id", (report_id,)
+        "SELECT level, at, peer, octets, certificate, software, agreed FROM evidence WHERE report_id = ? ORDER BY id",
+        (report_id,),
     )
-    return [Answer(level, at, peer, _sha256(octets)) for level, at, peer, octets in rows]
+    return [
+        Answer(level, at, peer, _sha256(octets), certificate, software, bool(agreed))
+        for level, at, peer, octets, certificate, software, agreed in rows
+    ]
 
 
 def _sha256(octets: bytes) -> str:

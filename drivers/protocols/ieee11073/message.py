@@ -7,7 +7,8 @@ contexts and the report reduced to the observations of that test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -227,15 +228,48 @@ def _stored(surroundings: Surroundings, told: SegmentData, apdu: EventReport) ->
     return tuple(parts)
 
 
+_MAIN = (mdc.INR, mdc.CONTROL)
+
+
 class _Gathering:
-    """Observations on their way to a test."""
+    """Observations on their way to a test: each type once.
 
-    __slots__ = ("observations", "scans", "types")
+    Attributes:
+        stamped: person and time stamp.
+    """
 
-    def __init__(self) -> None:
-        self.observations: list[Observation] = []
-        self.scans: list[Scan] = []
+    __slots__ = ("found", "stamped", "types")
+
+    def __init__(self, stamped: object) -> None:
+        self.stamped = stamped
+        self.found: list[tuple[Observation, Scan]] = []
         self.types: set[int | None] = set()
+
+    def add(self, observation: Observation, scan: Scan) -> None:
+        self.found.append((observation, scan))
+        self.types.add(observation.type)
+
+    def leave_start(self, to: _Gathering) -> None:
+        """What repeats a type is of another test, and so is an INR or a control that stands right before it."""
+        last, scan = self.found[-1]
+        if self.is_mixed and last.type in _MAIN:
+            self.found.pop()
+            self.types.discard(last.type)
+            to.add(last, scan)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Both an INR and a control stand in it."""
+        return self.types.issuperset(_MAIN)
+
+    @property
+    def scans(self) -> list[Scan]:
+        """Where its observations came from."""
+        scans: list[Scan] = []
+        for _, scan in self.found:
+            if not scans or scans[-1] is not scan:
+                scans.append(scan)
+        return scans
 
 
 def _scanned(
@@ -255,23 +289,36 @@ def _scanned(
             key = (observation.person, time.raw if isinstance(time, BaseOffsetTime) else time)
             test = latest.get(observation.person) if time is None else by_stamp.get(key)
             if test is None or observation.type in test.types:
-                test = _Gathering()
+                before, test = test, _Gathering(key)
+                if before is not None:
+                    before.leave_start(test)
                 gathered.append(test)
             by_stamp[key] = latest[observation.person] = test
-            test.observations.append(observation)
-            test.types.add(observation.type)
-            if not test.scans or test.scans[-1] is not scan:
-                test.scans.append(scan)
-    whole = surroundings.octets + octets
-    return tuple(
-        part
-        if isinstance(part, Damaged)
-        else SingleTest(
-            tuple(part.observations),
-            whole if len(gathered) == 1 else _reduced(surroundings, report, part.scans, apdu),
-        )
-        for part in gathered
-    )
+            test.add(observation, scan)
+    if len(gathered) == 1 and isinstance(gathered[0], _Gathering):
+        return (SingleTest(tuple(each for each, _ in gathered[0].found), surroundings.octets + octets),)
+    several = {key for key, times in Counter(_stamps(gathered)).items() if times > 1}
+    parts: list[SingleTest | Damaged] = []
+    for part in gathered:
+        if isinstance(part, Damaged):
+            parts.append(part)
+            continue
+        alone = _reduced(surroundings, report, part.scans, apdu)
+        if part.is_mixed and part.stamped in several:
+            parts.append(Damaged(alone, ProtocolError(_MIXED, ProtocolReason.BAD_VALUE)))
+        else:
+            parts.append(SingleTest(tuple(observation for observation, _ in part.found), alone))
+    return tuple(parts)
+
+
+_MIXED = (
+    "a result and a control under one time stamp, which other tests have too, cannot be told apart; look at the "
+    "meter's memory, and set its clock"
+)
+
+
+def _stamps(gathered: Iterable[_Gathering | Damaged]) -> Iterator[object]:
+    return (part.stamped for part in gathered if isinstance(part, _Gathering))
 
 
 def _reduced(

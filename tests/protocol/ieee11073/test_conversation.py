@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,7 +17,7 @@ from drivers.protocols.ieee11073 import information, nomenclature
 from drivers.protocols.ieee11073.manager import Manager
 from drivers.protocols.ieee11073.states import State
 from simulators.ieee11073.dialect import Dialect, Fault, FaultKind, Form, Stamp, Transfer
-from simulators.meter import Clock, ClockKind, Entry
+from simulators.meter import Clock, ClockKind, Entry, Kind
 from tests.protocol.ieee11073.conversation import SCENARIO, Outcome, agent, converse
 
 MEMORY = [
@@ -100,21 +99,6 @@ def test_a_record_decodes_from_its_own_octets() -> None:
             assert alone.meter.serial == "SN000123"
 
 
-def test_a_configuration_is_asked_for_once() -> None:
-    driver = Ieee11073Driver({})
-    first = converse(agent(), driver=driver)
-    second = converse(agent(), driver=driver)
-    assert [a.decode(octets) for octets in first.host.sent[:1]] == [answer(first, 3)]
-    assert [a.decode(octets) for octets in second.host.sent[:1]] == [answer(second, 0)]
-    assert [said(record) for record in second.records] == MEMORY
-
-
-def answer(outcome: Outcome, result: int) -> a.Aare:
-    sent = a.decode(outcome.host.sent[0])
-    assert isinstance(sent, a.Aare)
-    return replace(sent, result=result)
-
-
 def test_an_agent_that_offers_a_standard_configuration_first() -> None:
     outcome = converse(agent(Dialect(standard_first=0x0708)))
     assert [said(record) for record in outcome.records] == MEMORY
@@ -155,6 +139,35 @@ def test_a_clock_that_was_never_set_shows_nothing() -> None:
     assert decoded.clock is not None
     assert decoded.clock.time.local is None
     assert all(record.device_time is not None and record.device_time.local is None for record in outcome.records)
+
+
+def test_without_a_clock_no_result_becomes_a_control_and_no_control_a_result() -> None:
+    """In one report all tests have one stamp then, so that only what is repeated tells them apart."""
+    outcome = converse(agent(Dialect(transfer=Transfer.ASKED), clock=Clock(kind=ClockKind.UNSET)))
+    found = [
+        (record.kind.value, record.inr.text if record.inr else None)
+        for record in outcome.records
+        if record.kind.value != "error"
+    ]
+    expected = [
+        (entry.kind.value, {">8.0": "+INFINITY"}.get(entry.inr or "", entry.inr))
+        for entry in SCENARIO.memory
+        if entry.kind.value != "error"
+    ]
+    assert found == expected
+
+
+def test_a_result_and_a_control_that_cannot_be_told_apart_wait_for_a_person() -> None:
+    memory = [
+        Entry(kind=kind, at=SCENARIO.memory[0].at, inr=inr)
+        for kind, inr in ((Kind.PATIENT, "2.5"), (Kind.CONTROL, "1.1"), (Kind.PATIENT, "3.6"))
+    ]
+    outcome = converse(agent(Dialect(transfer=Transfer.ASKED), clock=Clock(kind=ClockKind.UNSET), memory=memory))
+    items = [item for decoded in outcome.decoded for item in decoded.items]
+    kinds = [item.kind.value if isinstance(item, MeterRecord) else str(item.error) for item in items]
+    assert kinds[0] == "patient"
+    assert any("cannot be told apart" in kind for kind in kinds[1:])
+    assert "control" not in kinds
 
 
 def test_who_tested_and_which_person() -> None:

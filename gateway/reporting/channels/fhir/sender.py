@@ -54,12 +54,17 @@ def _trust(settings: FhirSettings, circumstances: Circumstances) -> ssl.SSLConte
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if mine is not None:
         try:
-            context.load_cert_chain(mine)
-        except (ssl.SSLError, OSError) as error:
+            context.load_cert_chain(mine, password=_nobody_is_here_to_type)
+        except (ssl.SSLError, OSError, ValueError) as error:
             raise ValueError(
                 f"{mine}: no client certificate: {error}; put chain and private key in one PEM file"
             ) from None
     return context
+
+
+def _nobody_is_here_to_type() -> str:
+    """Without it OpenSSL would ask at the server's terminal, and wait."""
+    raise ValueError("the private key wants a password; put it there without")
 
 
 @lru_cache(maxsize=1)

@@ -174,8 +174,10 @@ def _evidence_section(database: sqlite3.Connection, known: Tallied, unit: Unit, 
             to = f"{report.provider_name}{f' (NPI {report.provider_npi})' if report.provider_npi else ''}"
             for at, answer in enumerate(answers):
                 named = {"report": report.control_id, "level": answer.level, "at": answer.at, "peer": answer.peer}
+                named |= {"certificate": answer.certificate, "software": answer.software}
                 items.append(Item("evidence", f"{report.control_id}/{at + 1}", answer.octets_sha256, named))
-                said = f"{answer.level} {answer.at} by {answer.peer}"
+                agreed = ", the agreed way" if answer.agreed else ""
+                said = f"{answer.level} {answer.at} by {answer.peer}{agreed}"
                 digests = f"{report.octets_sha256[:SHORT]} {answer.octets_sha256[:SHORT]}"
                 rows.append(
                     (
