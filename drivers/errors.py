@@ -79,6 +79,11 @@ class PairingReason(StrEnum):
     DOWNGRADED = "downgraded"
     """The agreed method is weaker than the profile demands."""
     BOND_LOST = "bond_lost"
+    """One side has no keys any more for a pairing that the other side remembers."""
+    NOT_PAIRED = "not_paired"
+    """The meter that the configuration names was never paired with this hub."""
+    UNKNOWN_METER = "unknown_meter"
+    """A meter of the right kind is heard that was never paired with this hub; it may belong to a neighbour."""
 
 
 class DriverError(Exception):

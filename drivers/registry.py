@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from drivers.contract import ConfirmedBy, Driver
 from drivers.transports.address import listen, listens, open_transport
@@ -21,6 +23,15 @@ from drivers.transports.base import Listener, Transport
 from drivers.transports.capture import CapturingTransport, captured_octets
 from drivers.transports.replay import ReplayTransport
 from drivers.transports.sightings import Sighting, phdc_devices, serial_ports, there
+
+if TYPE_CHECKING:
+    # Types of what the functions below give, for those who call them.
+    from drivers.transports.ble.agent import Person as Person
+    from drivers.transports.ble.bonds import Bond as Bond
+    from drivers.transports.ble.bonds import BondFile as BondFile
+    from drivers.transports.ble.pairing import Agreed as Agreed
+    from drivers.transports.ble.pairing import Pairing as Pairing
+    from drivers.transports.ble.pairing import Seen as Seen
 
 __all__ = [
     "CapturingTransport",
@@ -32,12 +43,16 @@ __all__ = [
     "Sighting",
     "Transport",
     "available",
+    "bond_file",
     "captured_octets",
     "decoder",
+    "forget_keys",
     "get",
+    "kept_keys",
     "listen",
     "listens",
     "open_transport",
+    "pairing",
     "phdc_devices",
     "protocols",
     "serial_ports",
@@ -52,11 +67,14 @@ Decoder = Callable[..., Iterator[dict[str, Any]]]
 _BUILT_IN = {
     DRIVERS: {
         "astm": "drivers.meters.astm:AstmDriver",
+        "ble_ghs": "drivers.meters.ble_ghs:BleGhsDriver",
+        "coag_sense_pt2_ble": "drivers.meters.coag_sense_pt2_ble:CoagSensePt2BleDriver",
         "ieee11073": "drivers.meters.ieee11073:Ieee11073Driver",
         "poct1a": "drivers.meters.poct1a:Poct1aDriver",
     },
     DECODERS: {
         "astm": "drivers.protocols.astm.dump:messages",
+        "ghs": "drivers.protocols.ghs.dump:messages",
         "ieee11073": "drivers.protocols.ieee11073.dump:messages",
         "poct1a": "drivers.protocols.poct1a.dump:messages",
     },
@@ -123,6 +141,34 @@ def decoder(protocol: str) -> Decoder:
 def protocols() -> tuple[str, ...]:
     """Names for `decoder`."""
     return tuple(sorted(_found(DECODERS)))
+
+
+def bond_file(path: Path) -> BondFile:
+    """The list of Bluetooth meters that were paired with this hub."""
+    from drivers.transports.ble.bonds import BondFile
+
+    return BondFile(path)
+
+
+def pairing(person: Person | None = None) -> AbstractContextManager[Pairing]:
+    """A Bluetooth radio for pairing, or without a person for looking around; see its own module."""
+    from drivers.transports.ble.pairing import pairing
+
+    return pairing(person)
+
+
+def kept_keys() -> frozenset[str]:
+    """Addresses of the Bluetooth devices that the system has keys for. Raises TransportError."""
+    from drivers.transports.ble.keys import kept
+
+    return kept()
+
+
+def forget_keys(address: str) -> bool:
+    """Remove the system's keys for a Bluetooth device; whether there were any. Raises TransportError."""
+    from drivers.transports.ble.keys import forget
+
+    return forget(address)
 
 
 def _load(group: str, name: str) -> Any:

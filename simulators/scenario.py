@@ -46,7 +46,7 @@ import random
 import tomllib
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field, ValidationError
@@ -57,9 +57,10 @@ from simulators.astm.faults import Fault
 from simulators.meter import Clock, Entry, Identity, Kind
 from simulators.part import Part
 
-__all__ = ["SCENARIO_SCHEMA", "Scenario", "ScenarioError", "dump", "five_weeks", "load", "long_use"]
+__all__ = ["SCENARIO_SCHEMA", "Scenario", "ScenarioError", "dump", "five_weeks", "load", "long_use", "read"]
 
 SCENARIO_SCHEMA: Final = "inr-gateway/scenario/1"
+P = TypeVar("P", bound=Part)
 
 
 class ScenarioError(ValueError):
@@ -89,18 +90,27 @@ def load(path: Path) -> Scenario:
     Raises:
         ScenarioError: it is missing, neither TOML nor JSON, or does not fit; every unfit key is named.
     """
+    return read(path, Scenario)
+
+
+def read(path: Path, kind: type[P]) -> P:
+    """Read a scenario file of any kind of meter.
+
+    Raises:
+        ScenarioError: it is missing, neither TOML nor JSON, or does not fit; every unfit key is named.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         content: Any = from_json(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
-        raise ScenarioError(f"{path}: no such file; 'pydoc simulators.scenario' shows what it holds") from None
+        raise ScenarioError(f"{path}: no such file; 'pydoc {kind.__module__}' shows what it holds") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: cannot be read: {error}") from error
     except ValueError as error:  # of either format
-        kind = "JSON" if path.suffix == ".json" else "TOML (name it .json if it is JSON)"
-        raise ScenarioError(f"{path}: not valid {kind}: {error}") from error
+        form = "JSON" if path.suffix == ".json" else "TOML (name it .json if it is JSON)"
+        raise ScenarioError(f"{path}: not valid {form}: {error}") from error
     try:
-        return Scenario.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         problems = [
             f"{path}: {'.'.join(map(str, problem['loc'])) or '(whole file)'}: {problem['msg']}"

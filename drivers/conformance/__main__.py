@@ -1,18 +1,26 @@
-"""``python -m drivers.conformance``: prove a driver with a capture, without writing a test."""
+"""``python -m drivers.conformance``: prove a driver with a capture or a simulated meter, without writing a test."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
 import time
 import tomllib
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from unittest import SkipTest
 
-from drivers.conformance import BrokenPromiseError, Conversation, DriverConformance
+from drivers.conformance import (
+    BrokenPromiseError,
+    Conversation,
+    DriverConformance,
+    SimulatedMeter,
+    SimulatorConformance,
+)
 from drivers.contract import Driver
 from drivers.errors import DriverError
 
@@ -27,49 +35,65 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--driver", required=True, help="name of an installed driver, or MODULE:CLASS")
     parser.add_argument("--profile", metavar="FILE", type=Path, help="the driver's profile (TOML)")
     parser.add_argument("--connection", metavar="N", type=int, default=1, help="connection of the capture")
-    parser.add_argument("capture", metavar="CAPTURE", type=Path, help="a conversation: see inr-gateway capture")
+    parser.add_argument(
+        "--simulator", metavar="MODULE:CLASS", help="a simulated meter: see drivers.conformance.simulator"
+    )
+    parser.add_argument(
+        "capture", metavar="CAPTURE", nargs="?", type=Path, help="a conversation: see inr-gateway capture"
+    )
     arguments = parser.parse_args(argv)
+    if arguments.simulator is None and arguments.capture is None:
+        parser.error("give a CAPTURE, a --simulator, or both")
     try:
-        made = _suite(arguments.driver, arguments.profile, arguments.capture, arguments.connection)
+        made = _suite(arguments)
     except (OSError, ValueError, LookupError, ImportError, DriverError) as error:
         print(f"python -m drivers.conformance: {error}", file=sys.stderr)
         return 2
     return 1 if [name for name in _checks(made) if not _kept(made, name)] else 0
 
 
-def _suite(name: str, profile: Path | None, capture: Path, connection: int) -> type[DriverConformance]:
-    content = {} if profile is None else tomllib.loads(profile.read_text(encoding="utf-8"))
-    chosen = _driver(name)
-    chosen(content)  # an unusable profile is said now, once
-
-    class Proven(DriverConformance):
-        driver = chosen
-        profile = content
-        conversation = Conversation.from_capture(capture, connection)
-        most_cuts = 500
-
-    return Proven
+def _suite(arguments: argparse.Namespace) -> type[DriverConformance]:
+    profile: Path | None = arguments.profile
+    members: dict[str, object] = {
+        "profile": {} if profile is None else tomllib.loads(profile.read_text(encoding="utf-8")),
+        "driver": _driver(arguments.driver),
+        "most_cuts": 500,
+        "most_live_cuts": 500,
+    }
+    members["driver"](members["profile"])  # type: ignore[operator]  # an unusable profile is said now, once
+    if arguments.capture is not None:
+        members["conversation"] = Conversation.from_capture(arguments.capture, arguments.connection)
+    if arguments.simulator is None:
+        return type("Proven", (DriverConformance,), members)
+    members["simulator"] = _member(arguments.simulator, SimulatedMeter)
+    return type("Proven", (SimulatorConformance,), members)
 
 
 def _driver(name: str) -> type[Driver]:
-    module, colon, member = name.partition(":")
-    if not colon:
-        from drivers import registry
+    if ":" in name:
+        chosen: type[Driver] = _member(name, Driver)
+        return chosen
+    from drivers import registry
 
-        return registry.get(name)
+    return registry.get(name)
+
+
+def _member(name: str, kind: type[Any]) -> Any:
+    module, _, member = name.partition(":")
     found = getattr(importlib.import_module(module), member, None)
-    if isinstance(found, type) and issubclass(found, Driver):
+    if isinstance(found, type) and issubclass(found, kind) and not inspect.isabstract(found):
         return found
-    raise LookupError(f"{name}: this is no subclass of drivers.contract.Driver")
+    raise LookupError(f"{name}: this is no whole subclass of {kind.__module__}.{kind.__name__}")
 
 
 def _checks(suite: type[DriverConformance]) -> list[str]:
-    return [name for name in vars(DriverConformance) if name.startswith("test_") and callable(getattr(suite, name))]
+    kinds = [kind for kind in reversed(suite.__mro__) if kind.__module__.startswith("drivers.conformance.")]
+    return [name for kind in kinds for name in vars(kind) if name.startswith("test_")]
 
 
 def _kept(suite: type[DriverConformance], name: str) -> bool:
     started_s = time.monotonic()
-    promise = name.removeprefix("test_").replace("_", " ")
+    promise = name.removeprefix("test_").replace("live_", "live: ").replace("_", " ")
     try:
         getattr(suite(), name)()
     except SkipTest as why:

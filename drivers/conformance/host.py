@@ -41,18 +41,23 @@ class Host:
         refuses: ordinals of pieces that cannot be committed.
         withholds: ordinal of a piece that is neither confirmed nor refused; from there on nothing is.
         forgets: keep no log, for floods.
+        commit_s: how long it takes to commit a piece; the host does nothing else meanwhile.
+        busy_until_s: a piece is being committed until then, or None; see `committed`.
         log: everything that happened, in order, in a form that can be compared.
         commits: octets of pieces that were committed.
         messages: whole messages as `Driver.decode` takes them: contexts, then pieces.
         last: pieces of the message that is open or not settled, for the next session's `unfinished`.
         is_open: the message in `last` lacks its end.
         memos: what was left for the next session.
+        earlier: the connection before this one, of the same meter.
     """
 
     session: Session
     refuses: Container[int] = ()
     withholds: int | None = None
     forgets: bool = False
+    commit_s: float = 0.0
+    busy_until_s: float | None = None
     now_s: float = 1000.0
     log: list[Entry] = field(default_factory=list)
     commits: list[bytes] = field(default_factory=list)
@@ -67,13 +72,16 @@ class Host:
     is_closed: bool = False
     error: DriverError | None = None
     memos: dict[str, bytes] = field(default_factory=dict)
+    earlier: Host | None = None
+    _heard: int = 0
+    _slow: Piece | None = None
     _contexts: list[bytes] = field(default_factory=list)
     _before: list[bytes] = field(default_factory=list)
 
     def after(self, earlier: Host) -> Host:
         """This host, with the journal of an earlier connection of the same meter."""
         self.last, self.is_open, self._before = list(earlier.last), earlier.is_open, list(earlier._before)
-        self.memos = dict(earlier.memos)
+        self.memos, self.earlier = dict(earlier.memos), earlier
         return self
 
     def opened(self) -> None:
@@ -85,6 +93,18 @@ class Host:
         if not self.is_closed:
             self._call(lambda: self.session.receive(octets, self.now_s))
 
+    def committed(self) -> None:
+        """It is `busy_until_s`: the piece is on disk."""
+        piece, self._slow, self.busy_until_s = self._slow, None, None
+        if piece is not None:
+            self._call(lambda: self._commit(piece))
+
+    def heard(self) -> bytes:
+        """What the meter is to hear since the last call."""
+        said = b"".join(octets for name, octets in self.log[self._heard :] if name == "Send")
+        self._heard = len(self.log)
+        return said
+
     def lost(self) -> None:
         """The connection is gone: `Rejected` and `Finished` may come out, and the last word is the end."""
         if self.is_closed:
@@ -93,7 +113,7 @@ class Host:
         for event in events:
             if not isinstance(event, Rejected | Finished):
                 raise BrokenPromiseError(f"lost() yields {_name(event)}; only Rejected and Finished may come out")
-        self._follow(events, reply=False)
+        self._follow(events, reply=False, settle=False)
         if not any(isinstance(event, Finished) and event.close for event in events):
             raise BrokenPromiseError(
                 "lost() does not end the conversation: the last event must be Finished(close=True)"
@@ -132,7 +152,7 @@ class Host:
             return
         self._follow(events)
 
-    def _follow(self, events: Sequence[Event], *, reply: bool = True) -> None:
+    def _follow(self, events: Sequence[Event], *, reply: bool = True, settle: bool = True) -> None:
         todo = list(events)
         is_goodbye = any(isinstance(event, Finished) and event.close for event in todo)
         while todo:
@@ -153,7 +173,7 @@ class Host:
             elif isinstance(event, Finished):
                 self.finished.append(event)
                 self.is_closed = self.is_closed or event.close
-                if event.error is None:
+                if event.error is None and settle:
                     self._contexts.clear()
                     if not self.is_open:
                         self.last = []
@@ -185,6 +205,12 @@ class Host:
         if self.pieces - 1 in self.refuses:
             self.refused += 1
             return self.session.refuse(self.now_s)
+        if self.commit_s:
+            self._slow, self.busy_until_s = piece, self.now_s + self.commit_s
+            return []
+        return self._commit(piece)
+
+    def _commit(self, piece: Piece) -> list[Event]:
         if piece.starts_message or not self.last:
             if not piece.starts_message and not self.is_open:
                 raise BrokenPromiseError("a piece that does not start a message came where none is open")

@@ -64,7 +64,7 @@ Checklist (proven: by octets that a device sent; specified: E1394 says so; unkno
 
 =================================  =========  ==========================================================
 INR, PT s, PT % and their times    proven     Sysmex CS-2500
-lot under another record's results proven     Sysmex CS-2500
+lot under another record's test    proven     Sysmex CS-2500
 whole message in one frame         proven     Abbott Afinion 2 (a meter without INR)
 model and serial from H.5          proven     Sysmex CS-2500, Abbott Afinion 2
 meter's clock in H.14              proven     Abbott Afinion 2

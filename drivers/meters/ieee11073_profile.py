@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -18,37 +17,19 @@ from pydantic import (
     model_validator,
 )
 
+from drivers.meters.coagulation import Limits
 from drivers.protocols.ieee11073 import nomenclature as mdc
 from drivers.protocols.ieee11073.procedure import Settings, TimePolicy
 
 __all__ = ["Ieee11073Profile"]
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-Limit = Annotated[Decimal, Field(gt=0, lt=100, decimal_places=2)]
 
 
 class Table(BaseModel):
     """Base of a profile's tables: a misspelt key is an error, because it would be silently ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Limits(Table):
-    """``[limits]``: the meter's measuring range, which 20601 does not transmit."""
-
-    above: Limit | None = None
-    below: Limit | None = None
-    source: Annotated[str, StringConstraints(max_length=200)] = ""
-
-    @model_validator(mode="after")
-    def _is_sourced(self) -> Self:
-        if (self.above or self.below) and not self.source.strip():
-            raise ValueError(
-                "limits need a source (manual or approval with page); they stand for what no meter sent"
-            )
-        if self.above is not None and self.below is not None and self.above <= self.below:
-            raise ValueError("above must be larger than below")
-        return self
 
 
 class Conversation(Table):

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
+from drivers.errors import DriverError
+
 __all__ = ["Listener", "Transport"]
 
 
@@ -62,10 +64,12 @@ class Listener(ABC):
     Attributes:
         address: where it listens, with the port that was really chosen.
         refused: connections that were closed at once because too many were open.
+        troubles: what keeps it from its work just now although it goes on trying; each names the remedy.
     """
 
     address: str
     refused: int
+    troubles: tuple[DriverError, ...] = ()
 
     @abstractmethod
     def accept(self, timeout_s: float) -> Transport | None:
@@ -73,6 +77,14 @@ class Listener(ABC):
 
         Raises:
             TransportError: the listener was closed.
+        """
+
+    def concluded(self, transport: Transport, *, done: bool) -> None:  # noqa: B027  (most have nothing to do)
+        """The conversation over a transport from `accept` is over.
+
+        Args:
+            transport: that one; it is closed.
+            done: everything was read, so there is no reason to speak with this meter again at once.
         """
 
     @abstractmethod

@@ -4,8 +4,9 @@ An address is ``phdc:`` (the only such meter that is plugged in) or ``phdc:VID:P
 A meter is recognised by its interface (class 0F, data format 20601) and the device specialization it names.
 
 USB moves APDUs in packets of 64 octets or so; what belongs together is told by the APDU's own length, so the octets
-are passed on as they come. The metadata preamble is never switched on. Sources: PHDC 1.0 as implementations print
-it; what goes wrong with shipping meters as the drivers of antidote, Tidepool and emogenet/accuchek handle it.
+are passed on as they come. Where a meter has an interrupt endpoint as well, both are read (`phdc_pipes`). The
+metadata preamble is never switched on. Sources: PHDC 1.0 as implementations print it; what goes wrong with shipping
+meters as the drivers of antidote, Tidepool and emogenet/accuchek handle it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any, NamedTuple
 
 from drivers.errors import TransportError, TransportReason
 from drivers.transports.base import Transport
-from drivers.transports.phdc_descriptors import PhdcInterface, phdc_interfaces
+from drivers.transports.phdc_descriptors import Endpoint, PhdcInterface, phdc_interfaces
+from drivers.transports.phdc_pipes import Pipes
 
 __all__ = ["INR_SPECIALIZATION", "PhdcTransport", "open_phdc"]
 
@@ -121,6 +123,10 @@ class PhdcTransport(Transport):
         except usb.core.USBError as error:
             usb.util.dispose_resources(self._device)
             raise _opening_error(self.peer, error) from error
+        prompt = found.interface.interrupt_in
+        self._pipes: Pipes | None = None
+        if prompt is not None:
+            self._pipes = Pipes(self._transfer, (found.interface.bulk_in, prompt), SLICE_S, self.peer)
 
     def _take_over(self, *, reset: bool) -> None:
         device, interface = self._device, self.interface
@@ -157,15 +163,18 @@ class PhdcTransport(Transport):
                 if self._closed:
                     raise TransportError(f"{self.peer}: the connection was closed", TransportReason.CLOSED)
                 left_s = deadline_s - time.monotonic()
-                self._waiting += self._transfer(max_octets, min(max(left_s, 0.001), SLICE_S))
+                wait_s = min(max(left_s, 0.001), SLICE_S)
+                if self._pipes is not None:
+                    self._waiting += self._pipes.take(wait_s)
+                else:
+                    self._waiting += self._transfer(self.interface.bulk_in, wait_s, max_octets)
                 if left_s <= SLICE_S:
                     break
             octets = bytes(self._waiting[:max_octets])
             del self._waiting[:max_octets]
             return octets
 
-    def _transfer(self, max_octets: int, timeout_s: float) -> bytes:
-        endpoint = self.interface.bulk_in
+    def _transfer(self, endpoint: Endpoint, timeout_s: float, max_octets: int = MIN_READ_OCTETS) -> bytes:
         packet = max(endpoint.packet_octets, 1)
         size = -(-max(max_octets, MIN_READ_OCTETS) // packet) * packet
         try:
@@ -205,6 +214,8 @@ class PhdcTransport(Transport):
             return
         self._closed = True
         with self._reading:  # a transfer under way ends within `SLICE_S`
+            if self._pipes is not None:
+                self._pipes.close()
             with suppress(self._usb.core.USBError):
                 self._usb.util.release_interface(self._device, self.interface.number)
             with suppress(self._usb.core.USBError):

@@ -24,7 +24,7 @@ _QOS_NAMES = {
     0x10: "high.best",
     0x20: "very-high.best",
 }
-_BULK = 2
+_BULK, _INTERRUPT = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class PhdcInterface:
     Attributes:
         specializations: device specializations it names, for example 0x1012 for INR; may be empty.
         has_preamble: it can put a metadata preamble before its data; never enabled here.
+        interrupt_in: for data of low latency; most devices have none.
     """
 
     configuration: int
@@ -58,6 +59,7 @@ class PhdcInterface:
     has_preamble: bool
     bulk_in: Endpoint
     bulk_out: Endpoint
+    interrupt_in: Endpoint | None = None
 
 
 def phdc_interfaces(device: Iterable[Any]) -> Iterator[PhdcInterface]:
@@ -85,6 +87,8 @@ def _interface(configuration: int, interface: Any) -> PhdcInterface | None:
     bulk = [each for each in interface if each.bmAttributes & 3 == _BULK]
     inward = next((each for each in bulk if each.bEndpointAddress & 0x80), None)
     outward = next((each for each in bulk if not each.bEndpointAddress & 0x80), None)
+    interrupts = (each for each in interface if each.bmAttributes & 3 == _INTERRUPT)
+    prompt = next((each for each in interrupts if each.bEndpointAddress & 0x80), None)
     if message_format != FORMAT_20601 or inward is None or outward is None:
         return None
     return PhdcInterface(
@@ -95,6 +99,7 @@ def _interface(configuration: int, interface: Any) -> PhdcInterface | None:
         bool(capabilities & 1),
         _endpoint(inward),
         _endpoint(outward),
+        None if prompt is None else _endpoint(prompt),
     )
 
 

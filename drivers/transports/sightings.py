@@ -15,6 +15,7 @@ __all__ = ["Sighting", "phdc_devices", "serial_ports", "there"]
 _BY_ID = Path("/dev/serial/by-id")
 _PHDC = re.compile(r"phdc:(?:([0-9A-Fa-f]{1,4}):([0-9A-Fa-f]{1,4})(?::(.+))?)?")
 _NAMED_ELSEWHERE = ("tcp:", "tcp-listen:")
+_ON_THE_AIR = "ble:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Sighting:
         place: where it is now: a device path, or bus and number.
         text: what it calls itself.
         remark: what a person should know, or empty.
+        specializations: of a health device: which kinds of meter it says it is.
     """
 
     kind: str
@@ -34,6 +36,7 @@ class Sighting:
     place: str
     text: str
     remark: str = ""
+    specializations: tuple[int, ...] = ()
 
 
 def _comports() -> Iterable[Any]:
@@ -97,6 +100,8 @@ def there(address: str, seen: Iterable[Sighting]) -> list[Sighting]:
         raise TransportError(
             f"{address}: a meter on the network; not looked for here", TransportReason.MISCONFIGURED
         )
+    if address.startswith(_ON_THE_AIR):
+        raise TransportError(f"{address}: a Bluetooth meter; nothing is plugged in", TransportReason.MISCONFIGURED)
     if address.startswith("replay:"):
         raise TransportError(f"{address}: a capture, no meter", TransportReason.MISCONFIGURED)
     if "://" in address:
@@ -127,10 +132,11 @@ def _named(sighting: Sighting, vendor: str | None, product: str | None, serial: 
 
 
 def _stable_path(device: str) -> str:
-    for link in sorted(_BY_ID.glob("*")) if _BY_ID.is_dir() else ():
-        if link.resolve() == Path(device).resolve():
-            return str(link)
-    return device
+    try:
+        links = sorted(_BY_ID.iterdir())
+    except OSError:  # udev makes the folder with its first link and removes it with the last, also just now
+        return device
+    return next((str(link) for link in links if link.resolve() == Path(device).resolve()), device)
 
 
 def _phdc(device: Any) -> Iterator[Sighting]:
@@ -140,7 +146,8 @@ def _phdc(device: Any) -> Iterator[Sighting]:
     from drivers.transports.phdc_descriptors import phdc_interfaces
 
     for interface in phdc_interfaces(device):
-        remark = f"specializations {', '.join(f'0x{code:04X}' for code in interface.specializations) or 'none'}"
+        codes = tuple(interface.specializations)
+        remark = f"specializations {', '.join(f'0x{code:04X}' for code in codes) or 'none'}"
         try:
             strings = [
                 str(usb.util.get_string(device, index) or "") if index else ""
@@ -151,5 +158,5 @@ def _phdc(device: Any) -> Iterator[Sighting]:
             remark += "; its name cannot be read: not permitted, or it sleeps (config/udev/60-inr-phdc.rules)"
         address = f"phdc:{device.idVendor:04x}:{device.idProduct:04x}{f':{strings[2]}' if strings[2] else ''}"
         place = f"bus {device.bus} device {device.address}"
-        yield Sighting("usb", address, place, " ".join(part for part in strings[:2] if part), remark)
+        yield Sighting("usb", address, place, " ".join(part for part in strings[:2] if part), remark, codes)
         return

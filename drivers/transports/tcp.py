@@ -59,7 +59,7 @@ class TcpTransport(Transport):
         self._closing = threading.Lock()
         self._reading = threading.Lock()
         self._closed = False
-        connection.settimeout(write_timeout_s)
+        connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for name, value in _KEEPALIVE:
@@ -76,6 +76,8 @@ class TcpTransport(Transport):
             try:
                 ready = self._readable.select(max(0.0, timeout_s))
                 octets = self._socket.recv(max_octets) if ready else b""
+            except BlockingIOError:
+                return b""
             except OSError as error:
                 raise self._gone(error) from error
         if not ready:
@@ -90,14 +92,26 @@ class TcpTransport(Transport):
 
     def write(self, octets: bytes) -> None:
         """Send octets."""
+        left = memoryview(octets)
+        deadline_s = time.monotonic() + self._write_timeout_s
+        while left:
+            try:
+                left = left[self._socket.send(left) :]
+            except BlockingIOError:
+                self._wait_until_writable(deadline_s - time.monotonic())
+            except OSError as error:
+                raise self._gone(error) from error
+
+    def _wait_until_writable(self, left_s: float) -> None:
         try:
-            self._socket.sendall(octets)
-        except TimeoutError as error:
-            raise TransportError(
-                f"{self.peer}: the far end took nothing for {self._write_timeout_s:g} s", TransportReason.TIMED_OUT
-            ) from error
-        except OSError as error:
-            raise self._gone(error) from error
+            with selectors.DefaultSelector() as writable:
+                writable.register(self._socket, selectors.EVENT_WRITE)
+                ready = writable.select(max(0.0, left_s))
+        except (OSError, ValueError) as error:  # closed by another thread
+            raise self._was_closed() from error
+        if not ready:
+            why = f"{self.peer}: the far end did not take everything within {self._write_timeout_s:g} s"
+            raise TransportError(why, TransportReason.TIMED_OUT)
 
     def close(self) -> None:
         """Close the connection."""

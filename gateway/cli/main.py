@@ -41,6 +41,7 @@ COMMANDS: dict[str, Command] = {
     "bonds": Command("gateway.cli.bonds", "list the Bluetooth meters that were paired"),
     "unpair": Command("gateway.cli.unpair", "forget a Bluetooth meter and its keys"),
     "read": Command("gateway.cli.read", "read a meter once, to the terminal; acknowledges nothing unless asked"),
+    "clear-meter": Command("gateway.cli.clear_meter", "delete from a meter's memory what the server has"),
     "capture": Command("gateway.cli.capture", "record a conversation with a meter in a file"),
     "replay": Command("gateway.cli.replay", "play a recorded conversation to a driver"),
     "decode": Command("gateway.cli.decode", "decode captured octets of a meter to JSON, one object per message"),

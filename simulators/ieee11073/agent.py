@@ -419,9 +419,10 @@ class Agent:
 
     def _broke_off(self) -> None:
         """After an abort it asks again, a few times."""
-        was_associated = self.state is not State.UNASSOCIATED
+        if self.state is State.UNASSOCIATED:
+            return
         self.lost()
-        if was_associated and self._to_send() and self._broken_off < ATTEMPTS:
+        if self._to_send() and self._broken_off < ATTEMPTS:
             self._broken_off += 1
             self._deadline_s = self._now_s + AGAIN_S
 

@@ -16,7 +16,6 @@ __all__ = [
     "Segment",
     "config_report",
     "configuration_id",
-    "entries_of",
     "entry",
     "mds",
     "observed",
@@ -209,11 +208,6 @@ def entry(test: Stored, dialect: Dialect) -> bytes:
     """A test as an entry of a stored segment: its time, then every value."""
     values = b"".join(value for _, value in _values(test, dialect, whole=True))
     return e.absolute_time(test.shown) + values
-
-
-def entries_of(segment: Segment, dialect: Dialect) -> list[bytes]:
-    """All entries of a segment."""
-    return [entry(test, dialect) for test in segment.tests]
 
 
 def segments_of(tests: Sequence[Stored], dialect: Dialect) -> list[Segment]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from simulators.ieee11073 import encoding as e
 from simulators.ieee11073.dialect import Dialect, Form
-from simulators.ieee11073.objects import HANDLE, Observed, Segment, entries_of, observed
+from simulators.ieee11073.objects import HANDLE, Observed, Segment, entry, observed
 from simulators.meter import Stored
 
 __all__ = ["AGENT_INITIATED", "EVENTS", "scan_report", "segment_data", "segment_event"]
@@ -38,12 +38,13 @@ def segment_event(
     segment: Segment, start: int, count: int, dialect: Dialect, *, gives_up: bool = False
 ) -> tuple[bytes, tuple[Stored, ...]]:
     """Event information of one segment data event, and the tests in it."""
-    entries = entries_of(segment, dialect)[start : start + count]
+    tests = segment.tests[start : start + count]
+    entries = [entry(test, dialect) for test in tests]
     status = 0x0800 if gives_up else 0
     status |= _FIRST if start == 0 else 0
     status |= _LAST if start + count >= len(segment.tests) and not gives_up else 0
     description = e.u16(segment.instance) + e.u32(start) + e.u32(len(entries)) + e.u16(status)
-    return description + e.octet_string(b"".join(entries)), segment.tests[start : start + count]
+    return description + e.octet_string(b"".join(entries)), tests
 
 
 def segment_data(store: int, information: bytes) -> bytes:

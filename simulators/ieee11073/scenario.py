@@ -20,17 +20,15 @@ A TOML or JSON file::
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from pydantic import AwareDatetime, Field, ValidationError
-from pydantic_core import from_json
+from pydantic import AwareDatetime, Field
 
 from simulators.ieee11073.dialect import Dialect, Fault
 from simulators.meter import Clock, Entry, Identity
 from simulators.part import Part
-from simulators.scenario import ScenarioError
+from simulators.scenario import read
 from simulators.usb.phdc import UsbIdentity
 
 __all__ = ["SCENARIO_SCHEMA", "Ieee11073Scenario", "load"]
@@ -57,17 +55,4 @@ def load(path: Path) -> Ieee11073Scenario:
     Raises:
         ScenarioError: it is missing, neither TOML nor JSON, or does not fit; every unfit key is named.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content: Any = from_json(text) if path.suffix == ".json" else tomllib.loads(text)
-        return Ieee11073Scenario.model_validate(content)
-    except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        problems = [
-            f"{path}: {'.'.join(map(str, problem['loc'])) or '(whole file)'}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        ]
-        raise ScenarioError("\n".join(problems)) from error
-    except ValueError as error:
-        raise ScenarioError(f"{path}: not valid TOML or JSON: {error}") from error
+    return read(path, Ieee11073Scenario)

@@ -200,6 +200,9 @@ class Bus(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has no types
         buff[: len(octets)] = array("B", octets)
         return len(octets)
 
+    intr_read = bulk_read
+    """The device does not mind by which kind of transfer it is asked."""
+
     def ctrl_transfer(
         self, handle: _Handle, kind: int, request: int, value: int, index: int, data: array[int], _timeout: int
     ) -> int:

@@ -181,9 +181,11 @@ def test_a_connection_each_spares_what_a_known_habit_would_cost(store: Store) ->
 
 
 def test_a_device_observation_report_goes_the_same_way(store: Store) -> None:
-    with provider("1=stale-first", "3=AE:206") as (address, ledger):
-        outcomes = carry(store, ledger, address, channel="pcd01")
-    assert Counter(outcomes) == {"ambiguous": 1, "postponed": 1, "delivered": RESULTS}
+    # The second or the third message is the repetition of the first, which was taken and is acknowledged again.
+    with provider("1=stale-first", "2-3=AE:206") as (address, ledger):
+        found = Counter(carry(store, ledger, address, channel="pcd01"))
+    assert found.pop("postponed") in (1, 2)
+    assert found == {"ambiguous": 1, "delivered": RESULTS}
     for line in ledger.lines:
         assert lint(line["octets"].encode("latin-1")) == []
         assert "|P|2.6|||NE|AL|" in line["octets"] or "|T|2.6|||NE|AL|" in line["octets"]

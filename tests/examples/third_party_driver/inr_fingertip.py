@@ -1,7 +1,7 @@
 r"""Fingertip meters, which do not exist: the example of docs/drivers.md.
 
 The meter speaks first, in lines ``TEXT*HH\r\n``; HH is the XOR of the octets of TEXT in hexadecimal. It waits for
-``+`` (received) or ``-`` (damaged, or not stored) after each line, and repeats a line that got none::
+``+`` (received) or ``-`` (damaged, or not stored) after each line, and repeats a line that got none in 5 s::
 
     M;FT-200;0012345;2026-03-14 07:30:05       model, serial number, what its clock shows
     R;17;2026-03-14 07:28:00;2.5;564636        number, time, INR (or >8.0), strip lot
@@ -55,6 +55,8 @@ __all__ = ["FingertipDriver"]
 LONGEST_LINE = 200
 MOST_WAITING = 10_000
 SILENCE_S = 60.0
+ANSWER_WITHIN_S = 4.0
+"""The meter repeats a line after 5 s."""
 _NUMBER = re.compile(r"([<>]?)(\d{1,3}\.\d{1,2})")
 _KINDS = {"R": RecordKind.PATIENT, "Q": RecordKind.CONTROL, "X": RecordKind.ERROR}
 
@@ -67,6 +69,7 @@ class FingertipSession(Session):
         self._waiting = b""
         self._piece: bytes | None = None
         self._heard_s: float | None = None
+        self._mute_until_s = 0.0
         self._is_over = False
 
     def opened(self, now_s: float) -> list[Event]:
@@ -85,10 +88,14 @@ class FingertipSession(Session):
         return events
 
     def confirm(self, now_s: float) -> list[Event]:
+        if self._heard_s is not None and now_s - self._heard_s > ANSWER_WITHIN_S:
+            # The meter has repeated the line meanwhile. Of two answers it would take the second for the answer to
+            # its next line, so it gets none for what came until now; it will repeat once more.
+            self._mute_until_s = now_s + ANSWER_WITHIN_S / 2
         self._heard_s = now_s
         if self._piece is not None:
             self._last, self._piece = self._piece, None
-        return [Send(b"+"), *self._go_on()]
+        return [*self._answer(), *self._go_on()]
 
     def refuse(self, now_s: float) -> list[Event]:
         self._heard_s = now_s
@@ -134,9 +141,12 @@ class FingertipSession(Session):
         if line.startswith(b"Z*"):
             return [Send(b"+"), *self._finish(None)]
         if line == self._last:  # our answer was lost
-            return [Send(b"+")]
+            return self._answer()
         self._piece = line
         return [Piece(line, starts_message=True, ends_message=True)]
+
+    def _answer(self) -> list[Event]:
+        return [] if self._heard_s is not None and self._heard_s < self._mute_until_s else [Send(b"+")]
 
     def _finish(self, error: DeviceError | None) -> list[Event]:
         if self._is_over:

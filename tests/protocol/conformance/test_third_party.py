@@ -61,7 +61,7 @@ def test_it_is_found_by_its_entry_point_and_reads_its_capture(
 
 
 def test_it_passes_the_kit_as_tests_of_its_own(installed: Path, tmp_path: Path) -> None:
-    for name in ("proof.py", "fingertip.capture"):
+    for name in ("proof.py", "simulated_fingertip.py", "fingertip.capture"):
         (tmp_path / name).write_bytes((EXAMPLE / name).read_bytes())
     done = run(installed, tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "proof.py")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -70,16 +70,21 @@ def test_it_passes_the_kit_as_tests_of_its_own(installed: Path, tmp_path: Path) 
 
 
 def test_it_passes_the_kit_by_its_door(installed: Path, tmp_path: Path) -> None:
-    words = ("drivers.conformance", "--driver", "fingertip", str(EXAMPLE / "fingertip.capture"))
-    done = run(installed, tmp_path, *words)
+    (tmp_path / "simulated_fingertip.py").write_bytes((EXAMPLE / "simulated_fingertip.py").read_bytes())
+    simulator = "simulated_fingertip:SimulatedFingertip"
+    capture = str(EXAMPLE / "fingertip.capture")
+    done = run(
+        installed, tmp_path, "drivers.conformance", "--driver", "fingertip", "--simulator", simulator, capture
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert {line.split()[0] for line in done.stdout.splitlines()} == {"kept"}
 
 
 @pytest.mark.parametrize("line", re.findall(r"^inr-gateway .*", PAGE, re.MULTILINE))
 def test_a_command_of_the_page_is_known(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = line.split()[1:3]
     with pytest.raises(SystemExit) as ended:
-        main([line.split()[1], "--help"])
+        main([*words[: 2 if words[0] == "simulate" else 1], "--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
     for option in re.findall(r"--[a-z-]+", line):

@@ -131,3 +131,45 @@ def test_an_unknown_protocol_is_a_mistake_of_the_command_line() -> None:
     with pytest.raises(SystemExit) as raised:
         main(["decode", "--protocol", "none", "-"])
     assert raised.value.code == 2
+
+
+class TestConfiguration:
+    """--config, with which reports of IEEE 11073 name their observations."""
+
+    def decode(self, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+        status = main(["decode", *words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    def test_observations_are_named(self, capsys: pytest.CaptureFixture[str], shared: Path, tmp_path: Path) -> None:
+        vectors = json.loads((shared / "vectors" / "ieee11073_20601.json").read_text())
+        for each in vectors:
+            (tmp_path / each["name"].replace("/", "-")).write_text(each["hex"])
+        words = ("--protocol", "ieee11073", "--hex", str(tmp_path / "H241"))
+        assert "observations" not in json.loads(self.decode(capsys, *words)[1])
+        status, said, _ = self.decode(capsys, *words, "--config", str(tmp_path / "H221"))
+        names = [each["type"]["name"] for each in json.loads(said)["observations"]]
+        assert (status, names) == (0, ["MDC_MASS_BODY_ACTUAL", "MDC_BODY_FAT"])
+
+    def test_what_is_wrong_with_it_is_said_of_it(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        report, configuration = tmp_path / "report", tmp_path / "configuration"
+        report.write_text("e7000000")
+        configuration.write_text("no digits")
+        words = ("--protocol", "ieee11073", "--config", str(configuration))
+        for more, problem in ((("--hex",), "no hexadecimal digit"), ((), "is no APDU")):
+            status, _, errors = self.decode(capsys, *words, *more, str(report))
+            assert status == 2
+            assert errors.startswith(f"inr-gateway decode: {configuration}: offset 0: ")
+            assert problem in errors
+        configuration.unlink()
+        assert self.decode(capsys, *words, str(report))[0] == 1
+
+    @pytest.mark.parametrize("protocol", ["astm", "ghs", "poct1a"])
+    def test_other_protocols_need_none(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, protocol: str
+    ) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        name = str(tmp_path / "file")
+        status, _, errors = self.decode(capsys, "--protocol", protocol, "--config", name, name)
+        assert status == 1
+        assert f"--config is of no use with {protocol}" in errors

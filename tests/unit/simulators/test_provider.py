@@ -232,6 +232,55 @@ async def test_stale_first_gives_the_answer_before_once_more() -> None:
         assert [await client.msa(), await client.msa()] == [("AA", "GW-1"), ("AA", "GW-2")]
 
 
+async def test_twice_answers_twice_in_one_write() -> None:
+    async with provider("1=twice") as connect:
+        client = await connect()
+        client.send(oru("GW-1"))
+        octets = await client.silence()
+    assert octets.count(b"\x0b") == octets.count(b"\x1c\r") == octets.count(b"MSA|AA|GW-1\r") == 2
+
+
+async def test_garbage_is_no_frame_and_the_message_is_kept() -> None:
+    ledger = Ledger()
+    async with provider("1=garbage", ledger=ledger) as connect:
+        client = await connect()
+        client.send(oru("GW-1"))
+        assert not (await client.silence()).startswith(b"\x0b")
+    assert [(line["control_id"], line["accepted"]) for line in ledger.lines] == [("GW-1", True)]
+
+
+async def test_an_acknowledgement_in_the_form_of_version_2_3() -> None:
+    async with provider("1=ack-2.3") as connect:
+        client = await connect()
+        client.send(oru("GW-1"))
+        answer = await client.answer()
+    assert answer["MSA"] == ["MSA", "AA", "GW-1"]
+    assert (answer["MSH"][8], answer["MSH"][11]) == ("ACK", "2.3")
+
+
+async def test_mangle_keeps_and_mirrors_question_marks_for_all_but_ascii() -> None:
+    ledger = Ledger()
+    message = oru("GW-1").replace(b"Doe^Jane", "Müller^Zoë".encode()).replace(b"INRGW", "ÍNRGW".encode())
+    async with provider("1=mangle", ledger=ledger) as connect:
+        client = await connect()
+        client.send(message)
+        answer = await client.answer()
+    assert answer["MSA"] == ["MSA", "AA", "GW-1"]
+    assert answer["MSH"][4] == "??NRGW"
+    assert "M??ller^Zo??" in ledger.lines[0]["octets"]
+
+
+async def test_a_refusal_in_words_alone() -> None:
+    ledger = Ledger()
+    async with provider("1=AR-words", ledger=ledger) as connect:
+        client = await connect()
+        client.send(oru("GW-1"))
+        answer = await client.answer()
+    assert answer["MSA"] == ["MSA", "AR", "GW-1", "the application does not take this message"]
+    assert "ERR" not in answer
+    assert [line["accepted"] for line in ledger.lines] == [False]
+
+
 @pytest.mark.parametrize("code", ["AE", "AR", "CE", "CR"])
 async def test_a_refusal_names_an_error_and_does_not_keep_the_message_as_accepted(code: str) -> None:
     ledger = Ledger()
@@ -317,6 +366,7 @@ def test_a_script_says_which_message_is_answered_how() -> None:
         ("1=late:nan", "late needs seconds"),
         ("1=silent:3", "silent takes no '3'"),
         ("1=AE:x", "AE takes no 'x'"),
+        ("1=AR-words:101", "AR-words takes no '101'"),
     ],
 )
 def test_a_script_that_makes_no_sense_is_refused_with_the_remedy(word: str, says: str) -> None:
