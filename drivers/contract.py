@@ -31,11 +31,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
-from drivers.errors import DriverError
+from drivers.errors import DeviceError, DeviceReason, DriverError
 
 __all__ = [
     "NO_MEMOS",
     "Advertisement",
+    "Clearable",
     "Comparator",
     "ConfirmedBy",
     "Context",
@@ -294,6 +295,19 @@ class Finished:
     close: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Clearable:
+    """What `Session.clear` would delete from a meter's memory.
+
+    Attributes:
+        serial: the meter, as `MeterIdentity.serial` names it.
+        what: for a person, for example "segments 1 and 2, 40 records".
+    """
+
+    serial: str
+    what: str
+
+
 Event = Send | Context | Piece | Memo | Rejected | Finished
 
 NO_MEMOS: Mapping[str, bytes] = MappingProxyType({})
@@ -337,6 +351,24 @@ class Session(ABC):
     @abstractmethod
     def lost(self, now_s: float) -> list[Event]:
         """The connection is gone. Only `Rejected` and `Finished` may come out."""
+
+    @property
+    def clearable(self) -> Clearable | None:
+        """What `clear` would delete now: records that the caller has confirmed, and no others.
+
+        None while something is still being read, after anything went wrong, and where nothing can be deleted.
+        """
+        return None
+
+    def clear(self, now_s: float) -> list[Event]:  # noqa: ARG002  (the answer of those that cannot)
+        """Delete what `clearable` says, on a person's explicit order; nothing else ever deletes.
+
+        The conversation ends with it; whether the meter did it tells `Finished`: it has no error.
+
+        Raises:
+            DeviceError: nothing can be deleted now.
+        """
+        raise DeviceError("this meter's memory cannot be cleared by its driver", DeviceReason.REFUSED)
 
 
 class Driver(ABC):

@@ -205,6 +205,11 @@ class Meter:
         del self._memory[: -self.identity.capacity]
         return stored
 
+    def delete(self, tests: Iterable[Stored]) -> None:
+        """Forget some tests, as a host ordered."""
+        gone = {test.ordinal for test in tests}
+        self._memory = [test for test in self._memory if test.ordinal not in gone]
+
     @property
     def memory(self) -> tuple[Stored, ...]:
         """What the meter still holds, oldest first."""

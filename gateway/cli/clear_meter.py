@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.description = (
         "Reads the meter like the hub, waits until the server has everything that ever came through this port, and "
-        "only then deletes what was read from the meter's memory. It cannot be undone, and is never needed: a meter "
-        "overwrites its oldest results by itself. Stop the hub first; broker and server must run."
+        "only then deletes what was read from the meter's memory. It cannot be undone, and is never needed: a "
+        "meter overwrites its oldest results by itself. Stop the hub first; broker and server must run."
     )
 
 
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Clear: 0 it is done, 1 nothing was deleted or nobody knows what, 2 not understood."""
     from gateway.configuration import ConfigurationError
     from gateway.database import StoreError
-    from gateway.hub.clearing import ClearingOrder
-    from gateway.hub.configuration import read
+    from gateway.hub.clearing import ClearingOrder, can_clear
+    from gateway.hub.configuration import driver_of, read
 
     logging.basicConfig(level=logging.WARNING, format="inr-gateway clear-meter: %(message)s")
     os.umask(0o077)  # the journal holds patients' results
@@ -62,6 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
             print(
                 f"inr-gateway clear-meter: no port {arguments.port}; there are {', '.join(ports)}", file=sys.stderr
             )
+            return 2
+        driver = driver_of(configuration.attachment[ports.index(arguments.port)])
+        if not can_clear(driver):
+            print(f"inr-gateway clear-meter: driver {driver.name} cannot clear a meter's memory", file=sys.stderr)
             return 2
         if not _confirmed(arguments):
             return 2
@@ -74,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"inr-gateway clear-meter: {error}", file=sys.stderr)
         return 1
     if order.cleared is None:
-        why = order.refused or f"meter {order.serial} was not read whole at port {order.port} in time"
+        why = order.refused or f"nothing stored in meter {order.serial} was read at port {order.port} in time"
+        if order.given is not None:
+            why = order.refused or f"the meter was told to delete {order.given.what}, and has not answered"
         print(f"inr-gateway clear-meter: nothing is known to be deleted: {why}", file=sys.stderr)
         return 1
     print(f"deleted from meter {order.cleared.serial}: {order.cleared.what}")

@@ -27,6 +27,10 @@ class Alarm(StrEnum):
     """The broker takes no packets of that size; the reading waits in the journal."""
     DRIVER_FAULT = "driver_fault"
     """A driver failed in a way it must not; the octets are kept."""
+    RADIO_UNAVAILABLE = "radio_unavailable"
+    """Bluetooth does not work: no adapter, switched off, BlueZ or D-Bus missing. The log says what to do."""
+    METER_NOT_PAIRED = "meter_not_paired"
+    """A Bluetooth meter of the configuration is not paired, or one side has lost the keys: run inr-gateway pair."""
 
 
 class Alarms:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from drivers import registry
-from drivers.contract import Driver
-from drivers.errors import TransportError, TransportReason
+from drivers.contract import Driver, Session
+from drivers.errors import DriverError, PairingError, PairingReason, TransportError, TransportReason
+from gateway.hub.alarms import Alarm
 from gateway.hub.configuration import AttachmentSection
 from gateway.hub.contact import Contact
 from gateway.hub.decoding import where
@@ -35,12 +36,34 @@ _log = logging.getLogger(__name__)
 class Attachment:
     """One configured port in a thread of its own; at an address to listen on, one more for each meter."""
 
-    def __init__(self, section: AttachmentSection, driver: Driver, origin: Origin, new_intake: NewIntake) -> None:
-        """Args: driver: with its profile. origin: of what is not played back. new_intake: see `NewIntake`."""
+    def __init__(
+        self,
+        section: AttachmentSection,
+        driver: Driver,
+        origin: Origin,
+        new_intake: NewIntake,
+        bonds: Path | None = None,
+        around: Callable[[Session], Session] = lambda session: session,
+    ) -> None:
+        """Prepare; nothing is opened.
+
+        Args:
+            section: its configuration.
+            driver: with its profile.
+            origin: of what is not played back.
+            new_intake: see `NewIntake`.
+            bonds: list of the Bluetooth meters that were paired with this hub.
+            around: put around each session, to give it an order.
+        """
         self._section = section
+        self._bonds = bonds
+        self._troubles: tuple[str, ...] = ()
+        self.alarms: frozenset[Alarm] = frozenset()
+        """What is wrong here now, and needs a person."""
         self._origin = origin
         self._driver = driver
         self._new_intake = new_intake
+        self._around = around
         self._stopping = threading.Event()
         self._transports: set[registry.Transport] = set()
         self._captures: set[Path] = set()
@@ -114,12 +137,19 @@ class Attachment:
         while not self._stopping.is_set():
             try:
                 with registry.listen(
-                    self._section.address, max_connections=self._section.max_connections
+                    self._section.address,
+                    max_connections=self._section.max_connections,
+                    recognises=self._driver.recognises,
+                    security=self._driver.security,
+                    bonds=self._bonds,
+                    again_after_s=self._section.again_after_s,
                 ) as listener:
                     self._say(logging.INFO, f"listening on {listener.address}")
                     self._accept(listener)
             except TransportError as error:
                 self._say(logging.WARNING, str(error))
+                if self._section.address.startswith("ble:"):
+                    self.alarms = frozenset({Alarm.RADIO_UNAVAILABLE})
             except Exception as error:
                 self._say(logging.ERROR, f"cannot listen: {type(error).__name__}: {error}")
             self._stopping.wait(delay_s)
@@ -132,14 +162,32 @@ class Attachment:
             if listener.refused > refused:
                 refused = listener.refused
                 _log.warning("port %s: %d connections were turned away: too many", self._section.name, refused)
+            self._follow(listener.troubles)
             if transport is not None:
-                host = transport.peer.removeprefix("tcp://").rpartition(":")[0]
                 threading.Thread(
-                    target=self._converse,
-                    args=(transport, f"{self._section.name}@{host}"),
+                    target=self._converse_and_tell,
+                    args=(listener, transport),
                     name=f"meter-{self._section.name}",
                     daemon=True,
                 ).start()
+
+    def _converse_and_tell(self, listener: registry.Listener, transport: registry.Transport) -> None:
+        kind, _, far = transport.peer.partition(":")
+        host = far if kind == "ble" else far.removeprefix("//").rpartition(":")[0]
+        done = self._converse(transport, f"{self._section.name}@{host}")
+        listener.concluded(transport, done=done)
+
+    def _follow(self, troubles: Sequence[DriverError]) -> None:
+        """Log what is new, and remember what needs a person."""
+        texts = tuple(map(str, troubles))
+        for trouble in troubles:
+            if str(trouble) not in self._troubles:
+                _log.warning("port %s: %s", self._section.name, trouble)
+        self._troubles = texts
+        alarms = frozenset(_alarm(each) for each in troubles if each.reason not in _NOBODYS)
+        if self.alarms and not alarms:
+            _log.info("port %s: works again", self._section.name)
+        self.alarms = alarms
 
     # ---------------------------------------------------------------- both
 
@@ -153,7 +201,7 @@ class Attachment:
         origin = Origin.REPLAY if transport.kind == "replay" else self._origin
         intake = self._new_intake(Line(name, line_name, self._driver.name, origin))
         try:
-            session = self._driver.session(intake.unfinished(), intake.memos())
+            session = self._around(self._driver.session(intake.unfinished(), intake.memos()))
             return Contact(line_name, moved, session, intake).run(self._stopping)
         except JournalError as error:
             _log.error("port %s: %s", name, error)
@@ -189,3 +237,11 @@ class Attachment:
         if text != self._said:
             self._said = text
             _log.log(level, "port %s: %s", self._section.name, text)
+
+
+_NOBODYS = (PairingReason.UNKNOWN_METER,)
+"""A neighbour's meter is no reason to call anybody."""
+
+
+def _alarm(trouble: DriverError) -> Alarm:
+    return Alarm.METER_NOT_PAIRED if isinstance(trouble, PairingError) else Alarm.RADIO_UNAVAILABLE

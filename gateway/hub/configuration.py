@@ -45,6 +45,11 @@ class HubSection(Section):
     keep_days: Annotated[int, Field(ge=1, le=3660)] = 400
     """How long a reading stays after its receipt; not shorter than the server's oldest usable backup."""
 
+    @property
+    def bonds(self) -> Path:
+        """List of the Bluetooth meters that were paired with this hub; beside the journal."""
+        return self.journal.with_suffix(".bonds.json")
+
 
 class Publishing(Section):
     """``[publish]``: how readings without a receipt are repeated."""
@@ -69,7 +74,7 @@ class AttachmentSection(Section):
     capture: Path | None = None
     """File that gets every octet of every conversation; holds patients' results."""
     again_after_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
-    """Where the hub asks the meter: how long after everything was read it asks again."""
+    """Where the hub asks the meter: how long after everything was read it asks again, if the meter is there."""
     max_connections: Annotated[int, Field(ge=1, le=500)] = 8
     """For addresses at which meters connect by themselves."""
 

@@ -102,10 +102,13 @@ class Contact:
             _log.info("port %s: connection ended: %s", self._name, error)
             self._lost()
         finally:
+            self._tell()
             self._intake.close()
         return self._done
 
     def _tick(self) -> None:
+        """Nothing came for a while."""
+        self._tell()
         deadline_s = self._session.deadline_s
         if deadline_s is not None and self._now_s() >= deadline_s:
             self._follow(self._session.tick(self._now_s()))
@@ -161,10 +164,13 @@ class Contact:
             elif isinstance(event, Finished):  # nothing is settled: the last acknowledgement may not have arrived
                 self._finished(event)
 
-    def _finished(self, event: Finished) -> None:
+    def _tell(self) -> None:
+        """Log how much came; not while it comes, because a meter that waits for its acknowledgement goes first."""
         messages = self._intake.tally()
         if messages:
             _log.info("port %s: %d messages taken", self._name, messages)
+
+    def _finished(self, event: Finished) -> None:
         if event.error is not None:
             _log.warning("port %s: the conversation ended badly: %s", self._name, event.error)
         self._over = self._over or event.close

@@ -22,8 +22,12 @@ __all__ = ["Decoder", "History", "InterpreterFor"]
 
 AT_ONCE = 50
 """Most messages in one commit."""
+QUIET_S = 0.05
+"""While messages come faster than this they are not decoded: the meter that waits for a commit goes first."""
+LONGEST_LAG_S = 3.0
+"""But no message waits longer for it than this."""
 BREATH_S = 0.1
-"""While meters are being read, decoding pauses this long after each commit: the meter that waits goes first."""
+"""Then decoding pauses so long after each commit."""
 RETRY_S = 1.0
 HISTORY_MESSAGES = 200
 """So many earlier messages of a meter without a running clock are compared with a new one."""
@@ -48,7 +52,8 @@ class Decoder:
         self._on_readings = on_readings
         self._queue: deque[tuple[int, Line]] = deque(journal.undecoded())
         self._outcomes: list[tuple[int, Closing]] = []
-        self._put_s = 0.0
+        self._put_s = -QUIET_S
+        self._waiting_since_s: float | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
@@ -131,7 +136,7 @@ class Decoder:
         while not self._stopping.is_set():
             self._wake.wait()
             self._wake.clear()
-            while self._queue and not self._stopping.is_set():
+            while self._queue and self._gets_quiet():
                 try:
                     self.work()
                 except JournalError as error:
@@ -142,3 +147,15 @@ class Decoder:
                     self._alarms.raise_(Alarm.DRIVER_FAULT, f"message {message}: {where(error)}")
                 if time.monotonic() - self._put_s < 2 * BREATH_S:
                     self._stopping.wait(BREATH_S)
+            self._waiting_since_s = None
+
+    def _gets_quiet(self) -> bool:
+        """Let a meter that sends one message after another go first, though not for ever. False when stopped."""
+        began_s = self._waiting_since_s = self._waiting_since_s or time.monotonic()
+        while not self._stopping.is_set():
+            now_s = time.monotonic()
+            left_s = min(self._put_s + QUIET_S, began_s + LONGEST_LAG_S) - now_s
+            if left_s <= 0:
+                return True
+            self._stopping.wait(left_s)
+        return False

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
 from gateway.hub.surroundings import Stamp
 from gateway.wire.reading import Origin
 
-__all__ = ["Closing", "Counts", "Draft", "Line", "PastMessage", "StoredPiece", "Waiting"]
+__all__ = ["Closing", "Contexts", "Counts", "Draft", "Line", "PastMessage", "StoredPiece", "Waiting"]
 
 Closed = Literal["decoded", "undecodable"]
 
@@ -60,6 +60,24 @@ class StoredPiece:
     octets: bytes
     stamp: Stamp
     context: bool = False
+
+
+@dataclass(slots=True)
+class Contexts:
+    """What a conversation has told that its messages need to be decoded; it stands in the journal once.
+
+    Attributes:
+        pieces: in order.
+        ids: of those that stand in the journal already.
+    """
+
+    pieces: list[StoredPiece] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """The conversation ended; another may follow."""
+        self.pieces.clear()
+        self.ids.clear()
 
 
 @dataclass(frozen=True, slots=True)

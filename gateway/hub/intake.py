@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from drivers.contract import Context, Memo, Piece, Rejected
 from gateway.hub.alarms import Alarm, Alarms
-from gateway.hub.entries import Line, StoredPiece
+from gateway.hub.entries import Contexts, Line, StoredPiece
 from gateway.hub.journal import Journal, JournalError
 from gateway.hub.surroundings import Stamper
 
@@ -45,7 +45,7 @@ class Intake:
         self._alarms = alarms
         self._on_message = on_message
         self._resume_within_s = resume_within_s
-        self._contexts: list[StoredPiece] = []
+        self._contexts = Contexts()
         self._message: int | None = None
         self._messages = 0
 
@@ -76,8 +76,8 @@ class Intake:
         self._journal.note_memo(self._line, memo.key, memo.octets, self._stamper.stamp().received_at)
 
     def note(self, context: Context) -> None:
-        """Keep what the conversation's later messages need; it goes to disk with each of them."""
-        self._contexts.append(StoredPiece(context.octets, self._stamper.stamp(), context=True))
+        """Keep what the conversation's later messages need; it goes to disk with the first of them."""
+        self._contexts.pieces.append(StoredPiece(context.octets, self._stamper.stamp(), context=True))
 
     def take(self, piece: Piece) -> bool:
         """Commit a piece. What a message that is whole says is decoded later, from the journal.

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 from gateway.clock import utc
 from gateway.database import transaction
 from gateway.hub import rows
-from gateway.hub.entries import Closing, Counts, Line, PastMessage, StoredPiece, Waiting
+from gateway.hub.entries import Closing, Contexts, Counts, Line, PastMessage, StoredPiece, Waiting
 from gateway.hub.rows import REJECTED_PER_LINE, Memo, Rejection
 from gateway.wire.reading import digest
 
@@ -32,6 +32,7 @@ MEMO_CHARACTERS, MEMO_OCTETS = 200, 65_536
 """Longest key and content of a memo (`drivers.contract.Memo`)."""
 PRUNE_AT_ONCE = 200
 
+_NO_CONTEXTS = Contexts()
 _WAITING = "NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.number = reading.number)"
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -97,12 +98,16 @@ class Journal:
         row = database.execute(
             "SELECT max(last_message, coalesce((SELECT max(id) FROM message), 0)), "
             "max(last_number, coalesce((SELECT max(number) FROM reading), 0)), "
-            f"(SELECT min(number) FROM reading WHERE {_WAITING}) FROM journal"
+            f"(SELECT min(number) FROM reading WHERE {_WAITING}), "
+            "(SELECT coalesce(max(id), 0) FROM context) FROM journal"
         ).fetchone()
         self._last_message: int = row[0]
         self._last_number: int = row[1]
         self._all_receipted: int = self._last_number if row[2] is None else row[2] - 1
         """Up to here no reading waits for a receipt: a search need not look there."""
+        self._last_context: int = row[3]
+        self._first_context = 0
+        """Contexts before this one may have been removed."""
 
     def close(self) -> None:
         """Write what waits and close the file."""
@@ -129,7 +134,7 @@ class Journal:
             found = [id_ for id_, loose in self._loose.items() if loose.line == line.name]
             if len(found) != 1:
                 return None
-            pieces = tuple(piece.octets for piece in rows.pieces_of(database, found[0]) if not piece.context)
+            pieces = tuple(piece.octets for piece in rows.own_pieces_of(database, found[0]))
             del self._loose[found[0]]
             self._held.add(found[0])
             return found[0], pieces
@@ -164,7 +169,7 @@ class Journal:
         *,
         message: int | None,
         previous: int | None = None,
-        contexts: Sequence[StoredPiece] = (),
+        contexts: Contexts = _NO_CONTEXTS,
         ends: bool = False,
     ) -> int:
         """Commit a piece. This stands between a meter and its acknowledgement, so it does no more than it must.
@@ -174,7 +179,7 @@ class Journal:
             piece: exactly what arrived.
             message: the message it goes on with; None for a new one, which is then held for the caller.
             previous: the conversation's message before a new one; nothing of it will come any more.
-            contexts: what stands before the pieces of a new message.
+            contexts: what stands before the pieces of a new message; takes note of what is in the journal then.
             ends: the message is whole with this piece.
 
         Returns:
@@ -183,6 +188,7 @@ class Journal:
         Raises:
             JournalError: nothing is on disk; do not acknowledge.
         """
+        ids: list[int] | None = None
         with self._writing() as database:
             at = utc(piece.stamp.received_at)
             state = "whole" if ends else "open"
@@ -190,12 +196,14 @@ class Journal:
                 database.execute("UPDATE message SET resumable = 0 WHERE id = ?", (previous,))
             if message is not None:
                 message = self._go_on(line, message, state, at)
+                rows.append_piece(database, message, piece, at)
             else:
-                message = self._begin(line, state, at)
-                for context in contexts:
-                    rows.insert_piece(database, message, context)
-            rows.insert_piece(database, message, piece)
+                ids = self._write_contexts(contexts)
+                message = self._begin(line, state, at, " ".join(map(str, ids)))
+                rows.insert_piece(database, message, piece, at)
         with self._lock:
+            if ids is not None:
+                contexts.ids[:] = ids
             self._held.add(message)
             if previous is not None:
                 self._held.discard(previous)
@@ -277,6 +285,17 @@ class Journal:
             ).fetchall()
         return [Waiting(*row) for row in found]
 
+    def unreceipted(self, port: str) -> int:
+        """How much that came through a port the server is not known to have: messages not decoded, readings."""
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT coalesce(sum(state IN ('open', 'whole')), 0) + coalesce(sum(readings), 0) - "
+                "(SELECT count(*) FROM receipt JOIN reading USING (number) JOIN message ON message.id = message_id "
+                "WHERE port = ?1) FROM message WHERE port = ?1",
+                (port,),
+            ).fetchone()
+        return int(row[0])
+
     def digest(self, number: int) -> str | None:
         """SHA-256 of a reading's payload; None when there is no such reading (any more)."""
         with self._reading() as database:
@@ -342,7 +361,8 @@ class Journal:
             database.execute(
                 "UPDATE journal SET last_message = ?, last_number = ?", (self._last_message, self._last_number)
             )
-            return rows.remove_messages(database, utc(before), PRUNE_AT_ONCE)
+            removed, self._first_context = rows.remove_messages(database, utc(before), PRUNE_AT_ONCE)
+            return removed
 
     def try_commit(self) -> None:
         """Commit something that changes nothing.
@@ -377,14 +397,14 @@ class Journal:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One commit; takes along what is unwritten. The lock is held until the octets are on disk."""
         with self._lock:
-            last = (self._last_message, self._last_number)
+            last = (self._last_message, self._last_number, self._last_context)
             try:
                 with transaction(self._database) as database:
                     if self._unwritten:
                         self._write_unwritten()
                     yield database
             except BaseException as error:
-                self._last_message, self._last_number = last
+                self._last_message, self._last_number, self._last_context = last
                 if isinstance(error, sqlite3.Error):
                     raise self._broken(error, "commit") from error
                 raise
@@ -400,12 +420,21 @@ class Journal:
         if self._unwritten.memos:
             rows.insert_memos(self._database, list(self._unwritten.memos.values()))
 
-    def _begin(self, line: Line, state: str, at: str) -> int:
+    def _write_contexts(self, contexts: Contexts) -> list[int]:
+        """Write those that are not there. Returns: the ids of all."""
+        ids = [] if contexts.ids and contexts.ids[0] < self._first_context else list(contexts.ids)
+        for context in contexts.pieces[len(ids) :]:
+            self._last_context += 1  # `_writing` takes it back if the commit fails
+            rows.insert_context(self._database, self._last_context, context)
+            ids.append(self._last_context)
+        return ids
+
+    def _begin(self, line: Line, state: str, at: str, contexts: str) -> int:
         message = self._last_message + 1
         self._database.execute(
-            "INSERT INTO message (id, port, line, driver, origin, state, touched_at, resumable) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
-            (message, line.port, line.name, line.driver, line.origin.value, state, at),
+            "INSERT INTO message (id, port, line, driver, origin, state, touched_at, resumable, contexts) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)",
+            (message, line.port, line.name, line.driver, line.origin.value, state, at, contexts),
         )
         self._last_message = message  # `_writing` takes it back if the commit fails
         return message
@@ -417,12 +446,8 @@ class Journal:
         ).rowcount
         if changed:
             return message
-        again = self._begin(line, state, at)
-        self._database.execute(
-            "INSERT INTO piece SELECT ?, position, octets, context, received_at, synchronised, boot_id, "
-            "monotonic_s FROM piece WHERE message_id = ?",
-            (again, message),
-        )
+        again = self._begin(line, state, at, " ".join(map(str, rows.contexts_of(self._database, message))))
+        rows.copy_pieces(self._database, message, again)
         return again
 
     def _conclude(self, database: sqlite3.Connection, message: int, closing: Closing) -> None:

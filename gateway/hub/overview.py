@@ -73,7 +73,9 @@ def overview(path: Path) -> JournalOverview:
         StoreError: no journal there, or it cannot be read.
     """
     with _looking(path) as database:
-        (uuid,) = database.execute("SELECT uuid FROM journal").fetchone()
+        named = database.execute("SELECT uuid FROM journal").fetchone()
+        if named is None:
+            raise StoreError(f"{path}: the hub is just making this journal; look again when it runs")
         epoch = database.execute("SELECT id, mark FROM epoch ORDER BY sequence DESC LIMIT 1").fetchone()
         count, last = database.execute("SELECT count(*), max(number) FROM reading").fetchone()
         receipted, quarantined = database.execute(
@@ -86,7 +88,7 @@ def overview(path: Path) -> JournalOverview:
             "WHERE number NOT IN (SELECT number FROM receipt)"
         ).fetchone()[0]
     return JournalOverview(
-        uuid=uuid,
+        uuid=named[0],
         epoch=epoch[0] if epoch else None,
         mark=epoch[1] if epoch else 0,
         readings=count,

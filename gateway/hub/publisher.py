@@ -26,7 +26,7 @@ from gateway.hub.outstanding import Outstanding
 from gateway.mqtt import topics
 from gateway.mqtt.configuration import Mqtt
 from gateway.mqtt.connection import Arrival, Connection, Will
-from gateway.wire.receipt import STATUS_SCHEMA, Epoch, HubStatus, Receipts
+from gateway.wire.receipt import STATUS_AT_LEAST_EVERY_S, STATUS_SCHEMA, Epoch, HubStatus, Receipts
 
 __all__ = ["Publisher"]
 
@@ -75,7 +75,7 @@ class Publisher:
         self._exhausted = False
         self._unacknowledged: dict[int, int] = {}
         self._told: HubStatus | None = None
-        self._told_s = 0.0
+        self._told_s = self._published_s = 0.0
         self._credited_s = 0.0
         self._untaken: Arrival | None = None
         self._published_numbers: deque[int] = deque()
@@ -305,10 +305,10 @@ class Publisher:
         if not due and not urgent:
             return
         status = self._status(online=True)
-        if status == told:
+        if status == told and now_s - self._published_s < STATUS_AT_LEAST_EVERY_S:
             self._told_s = now_s
         elif self._send(topics.status(self._hub), _payload(status), retain=True) is not None:
-            self._told, self._told_s = status, now_s
+            self._told, self._told_s, self._published_s = status, now_s, now_s
 
     def _status(self, *, online: bool, brief: bool = False) -> HubStatus:
         counts = None if brief else self._journal.counts()

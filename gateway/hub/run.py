@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.clock import Clock
 from gateway.hub.alarms import Alarm, Alarms
 from gateway.hub.attachments import Attachment
+from gateway.hub.clearing import ClearingOrder
 from gateway.hub.configuration import HubConfiguration, driver_of
 from gateway.hub.decoder import Decoder, History
 from gateway.hub.decoding import Interpreter
@@ -45,8 +46,12 @@ _log = logging.getLogger(__name__)
 class Hub:
     """Everything that runs in the patient's home. `start`, then `tick` about once a second, then `stop`."""
 
-    def __init__(self, configuration: HubConfiguration) -> None:
+    def __init__(self, configuration: HubConfiguration, order: ClearingOrder | None = None) -> None:
         """Check the whole configuration and open the journal; the caller holds `gateway.hub.opening.alone`.
+
+        Args:
+            configuration: see there.
+            order: to clear one meter; no port but its own is opened.
 
         Raises:
             ConfigurationError: a driver, profile or file in it cannot be used.
@@ -72,7 +77,13 @@ class Hub:
         self._ports = {section.name: (section, driver) for section, driver in drivers}
         self._decoder = Decoder(self.journal, self._interpreter, self._alarms, self._publisher.wake)
         origin = Origin(configuration.hub.origin)
-        self._attachments = [Attachment(section, driver, origin, self._new_intake) for section, driver in drivers]
+        bonds = configuration.hub.bonds
+        around = (lambda session: session) if order is None else order.around(self.journal)
+        self._attachments = [
+            Attachment(section, driver, origin, self._new_intake, bonds, around)
+            for section, driver in drivers
+            if order is None or section.name == order.port
+        ]
         self._look_for_broken_s = 0.0
         self._check_clock_s = 0.0
         self._prune_s = 0.0
@@ -97,6 +108,7 @@ class Hub:
     def tick(self) -> None:
         """Keep the house: broken messages, the clock, old readings."""
         now_s = time.monotonic()
+        self._gather_alarms()
         if now_s >= self._trim_s:
             self._trim_s = now_s + TRIM_EVERY_S
             give_back_memory()
@@ -133,6 +145,11 @@ class Hub:
             _log.error("the journal was not closed in order: %s", error)
 
     # ---------------------------------------------------------------- inside
+
+    def _gather_alarms(self) -> None:
+        raised = frozenset[Alarm]().union(*(attachment.alarms for attachment in self._attachments))
+        for alarm in (Alarm.RADIO_UNAVAILABLE, Alarm.METER_NOT_PAIRED):
+            (self._alarms.raise_ if alarm in raised else self._alarms.clear)(alarm)
 
     def _new_intake(self, line: Line) -> Intake:
         return Intake(

@@ -21,6 +21,8 @@ _STATUS_OFFSET = struct.calcsize("Illll")
 """Where ``status`` stands in ``struct timex``: after modes, offset, freq, maxerror, esterror (adjtimex(2))."""
 _TIMEX_OCTETS = 256
 """More than any Linux's ``struct timex`` has."""
+ASK_EVERY_S = 1.0
+"""How long the kernel's word about its clock is good for stamps."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -49,6 +51,8 @@ class Stamper:
         self._clock = clock
         self._rig = rig
         self._boot_id = boot_id()
+        self._asked_s = -ASK_EVERY_S
+        self._synchronised: bool | None = None
 
     @property
     def synchronised(self) -> bool | None:
@@ -57,13 +61,11 @@ class Stamper:
 
     def stamp(self) -> Stamp:
         """Now, in whole milliseconds, as it stands in the journal."""
-        now = self._clock.now()
-        return Stamp(
-            now.replace(microsecond=now.microsecond // 1000 * 1000),
-            self.synchronised,
-            self._boot_id,
-            self._clock.monotonic_s(),
-        )
+        now, monotonic_s = self._clock.now(), self._clock.monotonic_s()
+        if monotonic_s - self._asked_s >= ASK_EVERY_S:
+            self._asked_s, self._synchronised = monotonic_s, self.synchronised
+        received_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return Stamp(received_at, self._synchronised, self._boot_id, monotonic_s)
 
 
 def clock_synchronised() -> bool | None:

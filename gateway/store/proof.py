@@ -134,7 +134,8 @@ def reports(database: sqlite3.Connection, result_id: int, version_number: int) -
 def answers(database: sqlite3.Connection, report_id: int) -> list[Answer]:
     """Everything the far end said of a report, in order."""
     rows = database.execute(
-        "SELECT level, at, peer, octets, certificate, software, agreed FROM evidence WHERE report_id = ? ORDER BY id",
+        "SELECT level, at, peer, octets, certificate, software, agreed FROM evidence"
+        " WHERE report_id = ? ORDER BY id",
         (report_id,),
     )
     return [

@@ -14,6 +14,8 @@ from gateway.wire.reading import HubId, Number
 RECEIPTS_SCHEMA: Final = "inr-gateway/receipts/1"
 EPOCH_SCHEMA: Final = "inr-gateway/epoch/1"
 STATUS_SCHEMA: Final = "inr-gateway/hub-status/1"
+STATUS_AT_LEAST_EVERY_S: Final = 3600.0
+"""A connected hub says so at least as often, even when nothing has changed, so that silence means something."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 EpochId = Annotated[str, StringConstraints(min_length=1, max_length=64)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from datetime import datetime
 from typing import Any
 
@@ -52,7 +53,7 @@ class Outbox:
                     "belongs to another meter or memory; give a new file, or only append to the memory"
                 )
         ledger.write(*new)
-        self._pending: list[Stored] = []
+        self._pending: deque[Stored] = deque()
 
     @property
     def delivered(self) -> tuple[Stored, ...]:
@@ -66,14 +67,14 @@ class Outbox:
 
     def begin_contact(self) -> None:
         """A host is there: decide what to offer to it."""
-        self._pending = list(self.unsent if self._dialect.sent_once else self._meter.memory)
+        self._pending = deque(self.unsent if self._dialect.sent_once else self._meter.memory)
 
     def next(self, now: datetime) -> Message | None:
         """The message to offer now, or None when there is none (left) for this contact."""
         if not self._pending:
             return None
         whole = self._dialect.grouping is Grouping.MEMORY
-        tests = tuple(self._pending if whole else self._pending[:1])
+        tests = tuple(self._pending) if whole else (self._pending[0],)
         shown = self._meter.clock.shows(now)
         return Message(tests, frames(records(self._meter.identity, tests, shown, self._dialect), self._dialect))
 
@@ -83,7 +84,8 @@ class Outbox:
         digest = hashlib.sha256(b"".join(message.frames)).hexdigest()
         self._ledger.write({"event": "received", "entries": ordinals, "sha256": digest, "at": instant()})
         self._received.update(ordinals)
-        self._pending = [test for test in self._pending if test.ordinal not in ordinals]
+        while self._pending and self._pending[0].ordinal in ordinals:  # they were offered from the front
+            self._pending.popleft()
 
     def gave_up(self, message: Message, reason: str) -> None:
         """The message was not acknowledged in full and stays to be offered."""

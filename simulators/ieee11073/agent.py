@@ -377,7 +377,11 @@ class Agent:
             reply = self._triggered(int.from_bytes(info[:2], "big"))
         elif action == SEG_CLR and handle == STORE:
             chosen = info[8:] if int.from_bytes(info[:2], "big") == 2 else b""
-            self.deliveries.cleared([int.from_bytes(chosen[n : n + 2], "big") for n in range(0, len(chosen), 2)])
+            instances = [int.from_bytes(chosen[n : n + 2], "big") for n in range(0, len(chosen), 2)]
+            self.deliveries.cleared(instances)
+            for segment in self._segments():
+                if not instances or segment.instance in instances:
+                    self.meter.delete(segment.tests)
             reply = b""
         elif action in (SET_TIME, SET_BO_TIME) and self._dialect.settable:
             self.clock_was_set_to = info[:8]

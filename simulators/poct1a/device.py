@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,7 +108,7 @@ class Device:
         self._phase = _Phase.OFF
         self._awaited: _Awaited | None = None
         self._input = b""
-        self._offers: list[tuple[Stored, ...]] = []
+        self._offers: deque[tuple[tuple[Stored, ...], str]] = deque()
         self._offered: set[int] = set()
         self._deadline_s: float | None = None
 
@@ -186,7 +187,7 @@ class Device:
             told: list[Action] = [Accepted(awaited.tests, awaited.octets)] if awaited.tests else []
             return told + self._next(now_s)
         if awaited.tests:
-            self._offers = []  # the host cannot keep results now; what is left is for another time
+            self._offers.clear()  # the host cannot keep results now; what is left is for another time
             return [Refused(awaited.tests, f"answered {kind or 'nothing'}"), *self._next(now_s)]
         return [*self.lost(), HangUp()]
 
@@ -199,8 +200,8 @@ class Device:
             case _Phase.STATUS:
                 self._phase = _Phase.READY
             case _Phase.OBSERVATIONS if self._offers:
-                tests = self._offers.pop(0)
-                return self._say(self._writer.observations(self._shown(), tests), now_s, tests)
+                tests, services = self._offers.popleft()
+                return self._say(self._writer.observations(self._shown(), tests, services), now_s, tests)
             case _Phase.OBSERVATIONS:
                 self._phase = _Phase.TOPIC_ENDS
                 return self._say(self._writer.end_of_topic(self._shown(), "OBS"), now_s)
@@ -229,7 +230,10 @@ class Device:
             return []
         if code == "ROBS":
             self._phase = _Phase.OBSERVATIONS
-            self._offers = batches(self._unsent(), self._dialect)
+            # Written before it is asked for: it is the host's turnaround that is of interest, not the meter's.
+            self._offers = deque(
+                (tests, self._writer.services(tests)) for tests in batches(self._unsent(), self._dialect)
+            )
             return self._next(now_s)
         if code == "RDEV":
             self._phase = _Phase.EVENTS

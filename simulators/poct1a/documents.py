@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
@@ -14,6 +15,12 @@ from simulators.poct1a.dialect import Code, Dialect
 __all__ = ["Writer", "batches"]
 
 _QUOTE: Final = {'"': "&quot;"}
+
+
+@lru_cache(maxsize=1024)
+def _written(text: str) -> str:
+    """As it stands between quotes; meters say the same words again and again."""
+    return escape(text, _QUOTE)
 
 
 def batches(tests: Sequence[Stored], dialect: Dialect) -> list[tuple[Stored, ...]]:
@@ -81,9 +88,15 @@ class Writer:
             ),
         )
 
-    def observations(self, shown: datetime | None, tests: Sequence[Stored]) -> tuple[str, bytes]:
-        """OBS.R01 or OBS.R02 with a service for each test."""
-        return self._document(_message(tests[0], self._dialect), shown, *(self._service(test) for test in tests))
+    def services(self, tests: Sequence[Stored]) -> str:
+        """A service for each test."""
+        return "".join(map(self._service, tests))
+
+    def observations(
+        self, shown: datetime | None, tests: Sequence[Stored], services: str | None = None
+    ) -> tuple[str, bytes]:
+        """OBS.R01 or OBS.R02 with some tests, whose services may be written already."""
+        return self._document(_message(tests[0], self._dialect), shown, services or self.services(tests))
 
     def end_of_topic(self, shown: datetime | None, topic: str) -> tuple[str, bytes]:
         """EOT.R01."""
@@ -204,5 +217,5 @@ class Writer:
     def _field(self, name: str, value: str | None, **attributes: str) -> str:
         equals = "= " if self._dialect.blank_after_equals else "="
         given = {} if value is None else {"V": value}
-        written = "".join(f' {key}{equals}"{escape(text, _QUOTE)}"' for key, text in (given | attributes).items())
+        written = "".join(f' {key}{equals}"{_written(text)}"' for key, text in (given | attributes).items())
         return f"<{name}{written}/>{self._dialect.line_end}"

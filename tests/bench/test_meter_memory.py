@@ -1,4 +1,4 @@
-"""A meter's memory of 2,000 results into the journal over TCP, beside as many fdatasyncs; each part its own process.
+"""A meter's memory of 2,000 results into the journal over TCP, beside as many fdatasyncs; each part a process.
 
 ``pytest -m bench -s tests/bench/test_meter_memory.py`` prints it.
 """

@@ -14,12 +14,20 @@ LIBRARY_ROOMS = {
     "serial": "drivers.transports",
     "usb": "drivers.transports",
     "bleak": "drivers.transports",
+    "dbus_fast": "drivers.transports",
     "paho": "gateway.mqtt",
     "amqtt": "gateway.mqtt",
 }
 SEEN_OF_DRIVERS = {"drivers.contract", "drivers.errors", "drivers.registry"}
-CONFIGURATION_SECTIONS = frozenset({"gateway.reporting.configuration"})
-"""server.toml has a section for delivery, so the server's configuration names that section's model."""
+CONFIGURATION_SECTIONS = frozenset(
+    {
+        "gateway.reporting.configuration",
+        "gateway.reporting.alerts.configuration",
+        "gateway.reporting.registration",
+    }
+)
+"""server.toml has sections for delivery and alerts, so the server's configuration names their models; and the
+registry asks each channel whether a destination's address and settings are of its kind."""
 CLOCKS_FILES_SOCKETS = {
     "time",
     "os",

@@ -19,6 +19,7 @@ from drivers.protocols.ieee11073.apdu import (
     ActionReply,
     Apdu,
     Association,
+    Attribute,
     DataProtocol,
     EventReply,
     EventReport,
@@ -44,7 +45,7 @@ from drivers.protocols.ieee11073.information import (
     read_action,
     read_event,
 )
-from drivers.protocols.ieee11073.objects import Configuration, configuration_of
+from drivers.protocols.ieee11073.objects import Configuration, KnownConfiguration, configuration_of
 from drivers.protocols.ieee11073.procedure import Ask, Listen, Procedure, Quiet, Step
 from drivers.protocols.ieee11073.states import Happening
 
@@ -151,9 +152,15 @@ class Talk:
         request: octets of the association request.
         answer: the association response that was given to it.
         is_fresh: nothing but the association request has come.
+        told: octets of the configuration report that was accepted in this association.
+        known: the configuration that was taken for known instead.
         open_invoke_id: invoke id of the request that waits for its answer.
         next_index: entry of a segment that should come next.
-        early: reports that wait until it is known who the agent is.
+        attributes: what the agent said of itself.
+        has_reported: a report came.
+        fetched: how many entries of stored segments were read whole, by store and instance.
+        ends: what is asked now is the last thing.
+        early: reports that wait for an answer that is to come before them.
         problem: the first thing that went wrong without ending the association.
     """
 
@@ -161,18 +168,29 @@ class Talk:
     request: bytes = b""
     answer: Aare | None = None
     is_fresh: bool = False
+    told: bytes = b""
+    known: KnownConfiguration | None = None
     configuration: Configuration | None = None
     procedure: Procedure | None = None
     step: Step | None = None
     open_invoke_id: int | None = None
     next_index: int = 0
+    attributes: tuple[Attribute, ...] = ()
+    has_reported: bool = False
+    fetched: dict[int, dict[int, int]] = field(default_factory=dict)
+    ends: bool = False
     early: deque[tuple[bytes, EventReport]] = field(default_factory=deque)
     problem: DriverError | None = None
 
     @property
     def awaits_context(self) -> bool:
-        """Reports have to wait for an answer that is needed to decode them."""
+        """The answer to the open request is needed to decode reports."""
         return isinstance(self.step, Ask) and self.step.is_context
+
+    @property
+    def holds_reports(self) -> bool:
+        """Reports have to wait for the answer to the open request."""
+        return isinstance(self.step, Ask) and (self.step.is_context or self.step.comes_first)
 
     @property
     def at_rest(self) -> bool:
@@ -187,8 +205,8 @@ class Talk:
         """Whether these entries belong to the segment that was asked for."""
         return isinstance(self.step, Listen) and data.instance == self.step.instance
 
-    def hears(self, data: SegmentData) -> float | None:
-        """Entries of the segment that is listened for are stored.
+    def hears(self, store: int, data: SegmentData) -> float | None:
+        """Entries of the segment of a store that is listened for are on disk.
 
         Returns:
             how many seconds the next ones may take, or None when the segment is complete or was broken off.
@@ -200,6 +218,8 @@ class Talk:
             )
             self.note(ProtocolError(message, ProtocolReason.BAD_STRUCTURE))
         self.next_index = data.index + data.count
+        if data.status & SEGMENT_LAST:
+            self.fetched.setdefault(store, {})[data.instance] = self.next_index
         if data.status & SEGMENT_AGENT_ABORT:
             message = f"the meter broke off its segment {data.instance} after entry {self.next_index}"
             self.note(DeviceError(message, DeviceReason.GAVE_UP))

@@ -48,6 +48,7 @@ TERMS: Final[dict[int, str]] = {
     METRIC | 18950: "MDC_PRESS_BLD_NONINV_DIA",
     METRIC | 18951: "MDC_PRESS_BLD_NONINV_MEAN",
     METRIC | 19384: "MDC_PULS_OXIM_SAT_O2",
+    METRIC | 19516: "MDC_MODALITY_SPOT",
     INR: "MDC_RATIO_INR_COAG",
     PT_SECONDS: "MDC_TIME_PD_COAG",
     QUICK: "MDC_QUICK_VALUE_COAG",
@@ -90,6 +91,7 @@ UNITS: Final[dict[int, tuple[str, str]]] = {
     2208: ("MDC_DIM_MIN", "min"),
     2720: ("MDC_DIM_BEAT_PER_MIN", "/min"),
     3872: ("MDC_DIM_MMHG", "mmHg"),
+    4274: ("MDC_DIM_MILLI_VOLT", "mV"),
     DIM_INR: ("MDC_DIM_INR", "INR"),
 }
 """Unit code: reference identifier and how it is written."""

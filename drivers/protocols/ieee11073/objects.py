@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from drivers.errors import ProtocolReason
 from drivers.protocols.ieee11073 import nomenclature as mdc
@@ -30,7 +30,7 @@ from drivers.protocols.ieee11073.attributes import (
 from drivers.protocols.ieee11073.information import ConfigReport, Form, ScanReport, SegmentDetails, read_event
 from drivers.protocols.ieee11073.mder import AbsoluteTime, BaseOffsetTime, Reader, malformed
 
-__all__ = ["Configuration", "Meter", "MeterObject", "Segment", "configuration_of"]
+__all__ = ["Configuration", "KnownConfiguration", "Meter", "MeterObject", "Segment", "configuration_of"]
 
 MAY_CHANGE = frozenset({0x092F, 0x0996, 0x0A55, 0x0A5F})
 """Type, unit, layout and metric of an object may be changed by a variable report and then hold for later ones."""
@@ -147,6 +147,23 @@ def configuration_of(octets: bytes) -> Configuration:
     if not isinstance(report, ConfigReport):
         raise malformed("this APDU is no configuration report (event 0D1C)", 0, ProtocolReason.UNSUPPORTED)
     return Configuration.of(report)
+
+
+class KnownConfiguration(NamedTuple):
+    """A configuration that was accepted before.
+
+    Attributes:
+        octets: the APDU that told it.
+        identity: a digest of what the agent that told it said of itself.
+    """
+
+    octets: bytes
+    identity: bytes
+
+    @property
+    def configuration(self) -> Configuration:
+        """Its objects."""
+        return configuration_of(self.octets)
 
 
 @dataclass(frozen=True, slots=True)

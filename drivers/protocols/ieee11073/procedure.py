@@ -7,7 +7,7 @@ Source: IEEE 11073-20601, clause on the operating procedure and the clauses on M
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -38,7 +38,19 @@ from drivers.protocols.ieee11073.information import (
 from drivers.protocols.ieee11073.mder import AbsoluteTime, BaseOffsetTime
 from drivers.protocols.ieee11073.objects import Configuration, Meter, Segment
 
-__all__ = ["Ask", "Listen", "Problem", "Procedure", "Quiet", "Settings", "Step", "TimePolicy", "clear", "operate"]
+__all__ = [
+    "Ask",
+    "Listen",
+    "Problem",
+    "Procedure",
+    "Quiet",
+    "Settings",
+    "Step",
+    "TimePolicy",
+    "clear",
+    "clear_read",
+    "operate",
+]
 
 
 class TimePolicy(StrEnum):
@@ -89,11 +101,13 @@ class Ask(NamedTuple):
 
     Attributes:
         is_context: later reports need the answer in order to be decoded.
+        comes_first: reports follow from the answer; through an endpoint of their own they may overtake it.
     """
 
     request: Get | Action
     timeout_s: float
     is_context: bool = False
+    comes_first: bool = False
 
 
 class Listen(NamedTuple):
@@ -141,8 +155,29 @@ def clear(store: int, instances: tuple[int, ...], settings: Settings) -> Procedu
     answer = yield Ask(order, settings.segment_s)
     if not isinstance(answer, ActionReply):
         yield _refused(answer, f"to clear its store {store}")
-    if settings.release_when_quiet_s:
-        yield Quiet(settings.release_when_quiet_s)
+
+
+def clear_read(fetched: Mapping[int, Mapping[int, int]], settings: Settings) -> Procedure:
+    """Delete stored segments that were read, unless something was added to them since. On a person's order only.
+
+    Args:
+        fetched: entries that were read of each segment, by store and instance.
+        settings: see there.
+    """
+    for store, read in fetched.items():
+        segments = yield from _list(store, settings, is_context=False)
+        if segments is None:
+            return
+        held = {segment.instance: segment.entries for segment in segments}
+        for instance, entries in read.items():
+            if held.get(instance) != entries:
+                message = (
+                    f"segment {instance} of store {store} does not hold the {entries} results that were read, or "
+                    "does not say so; nothing more is deleted. Read the meter again"
+                )
+                yield Problem(DeviceError(message, DeviceReason.REFUSED))
+                return
+        yield from clear(store, tuple(read), settings)
 
 
 def _identify(settings: Settings) -> Generator[Step, Apdu | None, Meter | None]:
@@ -158,20 +193,27 @@ def _identify(settings: Settings) -> Generator[Step, Apdu | None, Meter | None]:
 
 
 def _fetch(store: int, settings: Settings) -> Procedure:
-    order = Action(0, confirmed=True, handle=store, action=mdc.SEG_GET_INFO, info=Selection.all().encode())
-    answer = yield Ask(order, settings.answer_s, is_context=True)
-    try:
-        told = read_action(answer) if isinstance(answer, ActionReply) else None
-        segments = [Segment.of(each) for each in told.segments] if isinstance(told, SegmentList) else None
-    except ProtocolError as error:
-        yield Problem(error)
-        return
-    if segments is None:
-        yield _refused(answer, f"to list the segments of its store {store}")
-        return
-    for segment in segments:
+    segments = yield from _list(store, settings, is_context=True)
+    for segment in segments or ():
         if segment.entries != 0:
             yield from _transfer(store, segment, settings)
+
+
+def _list(
+    store: int, settings: Settings, *, is_context: bool
+) -> Generator[Step, Apdu | None, list[Segment] | None]:
+    """Which segments a store holds; None if it does not say."""
+    order = Action(0, confirmed=True, handle=store, action=mdc.SEG_GET_INFO, info=Selection.all().encode())
+    answer = yield Ask(order, settings.answer_s, is_context=is_context)
+    try:
+        told = read_action(answer) if isinstance(answer, ActionReply) else None
+        if isinstance(told, SegmentList):
+            return [Segment.of(each) for each in told.segments]
+    except ProtocolError as error:
+        yield Problem(error)
+        return None
+    yield _refused(answer, f"to list the segments of its store {store}")
+    return None
 
 
 _TRANSFER_RESULTS = {1: "it does not exist", 2: "try later", 512: "another failure"}
@@ -185,7 +227,7 @@ def _transfer(store: int, segment: Segment, settings: Settings) -> Procedure:
     for attempt in range(_ATTEMPTS):
         if attempt:
             yield Quiet(settings.quiet_s)
-        answer = yield Ask(order, settings.answer_s)
+        answer = yield Ask(order, settings.answer_s, comes_first=True)
         try:
             told = read_action(answer) if isinstance(answer, ActionReply) else None
         except ProtocolError as error:

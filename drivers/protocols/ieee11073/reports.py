@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from drivers.errors import ProtocolReason
+from drivers.errors import ProtocolError, ProtocolReason
 from drivers.protocols.ieee11073 import nomenclature as mdc
-from drivers.protocols.ieee11073.apdu import attribute_list
+from drivers.protocols.ieee11073.apdu import EventReport, attribute_list
 from drivers.protocols.ieee11073.attributes import Layout, Value, read_value
-from drivers.protocols.ieee11073.information import Form, Scan, ScanReport, SegmentData
+from drivers.protocols.ieee11073.information import SCAN_EVENTS, Form, Scan, ScanReport, SegmentData, read_event
 from drivers.protocols.ieee11073.mder import Reader, malformed
 from drivers.protocols.ieee11073.objects import Configuration, MeterObject, Segment, read_all, typed
 
-__all__ = ["Entry", "Observation", "observations", "segment_entries"]
+__all__ = ["Entry", "Observation", "fits", "is_measurement_alone", "observations", "segment_entries"]
 
 _HEADER = ((0x8000, 0x0990, 8), (0x4000, 0x0991, 4), (0x2000, 0x09E9, 8))
 """Bits of a segment's entry header in the order their times stand, the time stamp they are, and its length."""
@@ -77,6 +77,38 @@ def observations(report: ScanReport, scan: Scan, configuration: Configuration, s
         found.append(_observation(configuration.objects.get(handle), of_object, values))
     _used_up(scan.octets, position, scan.at)
     return found
+
+
+def is_measurement_alone(apdu: EventReport) -> bool:
+    """Whether nothing can follow from a report for what comes after it: no new layout, no end of a segment."""
+    form, _ = SCAN_EVENTS.get(apdu.event, (None, False))
+    return form in (Form.FIXED, Form.GROUPED)
+
+
+def fits(apdu: EventReport, configuration: Configuration) -> bool:
+    """Whether the observations of a scan report are of objects that a configuration has, and as long as it says.
+
+    A report that does not even have its own form says nothing about a configuration.
+    """
+    try:
+        report = read_event(apdu)
+    except ProtocolError:
+        return True
+    if not isinstance(report, ScanReport):
+        return True
+    if report.form is Form.GROUPED:
+        scanner = configuration.objects.get(apdu.handle)
+        octets = sum(_octets(layout) for _, layout in scanner.scanned) if scanner is not None else 0
+        return all(len(scan.octets) == octets for scan in report.scans)
+    for scan in report.scans:
+        known = configuration.objects.get(scan.handle or 0)
+        if known is None or (report.form is Form.FIXED and len(scan.octets) != _octets(known.layout)):
+            return False
+    return True
+
+
+def _octets(layout: Layout) -> int:
+    return sum(length for _, length in layout)
 
 
 def segment_entries(event: SegmentData, segment: Segment, configuration: Configuration) -> Iterator[Entry]:

@@ -18,7 +18,7 @@ from xml.parsers import expat
 
 from drivers.errors import ProtocolError, ProtocolReason
 
-__all__ = ["MAX_DEPTH", "Field", "Message", "Part", "guess", "parse"]
+__all__ = ["MAX_DEPTH", "Field", "Message", "Part", "glance", "guess", "parse"]
 
 MAX_DEPTH: Final = 16
 """The deepest path of the standard is OBS.R01 / SVC / PT / OBS / NTE / NTE.text: six."""
@@ -26,6 +26,7 @@ MAX_DEPTH: Final = 16
 _MESSAGE = re.compile(r"[A-Z]{3}\.R[0-9]{2}|[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
 """Standard messages are like OBS.R01; vendors have their own like NOVA.STATSTRIP.SETUP."""
 _ROOT = re.compile(rb"<([A-Z]{3}\.R[0-9]{2})[\s/>]")
+_OBSERVATIONS = re.compile(rb"\s*(?:<\?xml\s[^<>]*\?>\s*)?<(OBS\.R0[12])\s*>\s*<HDR\s*>([^!]*?)</HDR\s*>")
 _CONTROL_ID = re.compile(rb"<HDR\.control_id\s+V\s*=\s*(?:\"([^\"<&]{0,200})\"|'([^'<&]{0,200})')")
 
 
@@ -151,10 +152,30 @@ def guess(octets: bytes) -> Message:
     control_id = _CONTROL_ID.search(octets)
     root = Part("" if name is None else name[1].decode("ascii"), 0, len(octets))
     if control_id is not None:
-        value = (control_id[1] if control_id[1] is not None else control_id[2]).decode("utf-8", "replace")
-        fields = [Field("HDR.control_id", {"V": value}, "", control_id.start())]
-        root.parts.append(Part("HDR", 0, 0, fields))
+        root.parts.append(_header(control_id))
     return Message(root.name, root)
+
+
+def glance(octets: bytes) -> Message | None:
+    """Name and control id of a document with observations, if they stand where meters write them; else None.
+
+    A meter waits for the answer to its observations, and nothing but these two is needed for it: what the document
+    says, or that it says nothing, is found out later. It is `parse` that decides where a glance does not.
+    """
+    front = _OBSERVATIONS.match(octets)
+    control_id = None if front is None else _CONTROL_ID.search(octets, front.start(2), front.end(2))
+    if front is None or control_id is None or not control_id[0].isascii():
+        return None
+    header = _header(control_id)
+    name = front[1].decode("ascii")
+    return (
+        Message(name, Part(name, front.start(1) - 1, len(octets), [], [header])) if header.fields[0].said else None
+    )
+
+
+def _header(control_id: re.Match[bytes]) -> Part:
+    value = (control_id[1] if control_id[1] is not None else control_id[2]).decode("utf-8", "replace")
+    return Part("HDR", 0, 0, [Field("HDR.control_id", {"V": value}, "", control_id.start())])
 
 
 class _Reader:

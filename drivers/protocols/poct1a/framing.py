@@ -36,6 +36,8 @@ _START: Final = re.compile(_DECLARATION + rb"|<!--|<!DOCTYPE\s|<" + _NAME + rb"|
 _PROLOG: Final = re.compile(
     _DECLARATION + rb"|<\?(?=[^x])|<!--|<!DOCTYPE\s{1,16}(" + _NAME + rb")|<(" + _NAME + rb")|\x0b"
 )
+_PLAIN: Final = re.compile(rb"[ \t\r\n]*((?:" + _DECLARATION + rb"[^<>]*\?>[ \t\r\n]*)?<([A-Z]{3}\.R[0-9]{2})>)")
+_NOT_PLAIN: Final = re.compile(rb"<[!?]|\x0b|" + _MESSAGE)
 _UNTIL: Final = {b"<?": b"?>", b"<!--": b"-->", b"<![CDATA[": b"]]>"}
 _END_OF_WRAPPER: Final = re.compile(rb"[\x0b\x1c]")
 _INTERRUPTED: Final = "another document begins before this one has ended: the meter was interrupted, and repeats it"
@@ -111,6 +113,8 @@ class Framing:
 
     def take(self) -> Document | Damaged | None:
         """The next document or damage, or None when more octets are needed."""
+        if self._where is _Where.BETWEEN and (plain := self._plain()) is not None:
+            return plain
         while True:
             before = (self._where, self._at, self._offset)
             found = self._step()
@@ -138,6 +142,20 @@ class Framing:
         self._body = _START
         self._long: bytes | None = None
         self._dropped = 0  # octets of a too long document that are no longer in the buffer
+
+    def _plain(self) -> Document | None:
+        """A whole document as nearly all are, with nothing in it that could deceive: found in less time."""
+        front = None if self._rubbish_octets else _PLAIN.match(self._buffer)
+        if front is None:
+            return None
+        start, inside, closing = front.start(1), front.end(), b"</" + front[2] + b">"
+        del front  # while it is there, the buffer cannot be moved
+        end = self._buffer.find(closing, inside) + len(closing)
+        if end < len(closing) or end - start > self._limit or _NOT_PLAIN.search(self._buffer, inside, end):
+            return None
+        octets, offset = bytes(self._buffer[start:end]), self._offset + start
+        self._drop(end)
+        return Document(octets, offset, wrapped=False)
 
     def _step(self) -> Document | Damaged | None:
         match self._where:

@@ -104,6 +104,8 @@ def _object(name: str, *fields: str) -> str:
 
 
 def _field(name: str, value: str) -> str:
+    if value.isascii() and value.replace("-", "").replace(":", "").replace("_", "").isalnum():
+        return f'<{name} V="{value}"/>\n'
     # Meters' readers are simple: always double quotes.
     quoted = quoteattr(value, {'"': "&quot;"})
     return f"<{name} V={quoted}/>\n"

@@ -17,7 +17,7 @@ from typing import Final
 from drivers.contract import Context, Event, Finished, Piece, Rejected, Send, Session
 from drivers.errors import DriverError, FramingError, FramingReason, TransportError, TransportReason
 from drivers.protocols.poct1a.conversation import Conversation, Phase, SessionSettings
-from drivers.protocols.poct1a.documents import Message, guess, parse
+from drivers.protocols.poct1a.documents import Message, glance, guess, parse
 from drivers.protocols.poct1a.framing import Damaged, Document, Framing
 from drivers.protocols.poct1a.replies import AckDialect
 
@@ -166,7 +166,7 @@ class Poct1aSession(Session):
         if self._has_its_answer(digest, now_s):
             return
         try:
-            message = parse(document.octets)
+            message = glance(document.octets) or parse(document.octets)
             is_kept = message.name.startswith("OBS.")
         except DriverError:
             message, is_kept = guess(document.octets), True

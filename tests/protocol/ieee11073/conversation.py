@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from drivers.contract import Context, Decoded, Event, Finished, MeterRecord, Piece, Rejected, Send, Unreadable
+from drivers.contract import Context, Decoded, Event, Finished, Memo, MeterRecord, Piece, Rejected, Send, Unreadable
 from drivers.meters.ieee11073 import Ieee11073Driver
 from drivers.protocols.ieee11073.manager import Manager
 from simulators.ieee11073.agent import Agent
 from simulators.ieee11073.deliveries import Deliveries
 from simulators.ieee11073.dialect import Dialect, Fault
 from simulators.ledger import Ledger
-from simulators.meter import Clock, Entry, Meter
+from simulators.meter import Clock, Entry, Identity, Meter
 from simulators.scenario import five_weeks
 
 SCENARIO = five_weeks(date(2026, 3, 14))
@@ -32,6 +32,7 @@ class Host:
     rejected: list[Rejected] = field(default_factory=list)
     finished: list[Finished] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
+    memos: dict[str, bytes] = field(default_factory=dict)
     log: list[Event] = field(default_factory=list)
 
     def follow(self, events: list[Event], now_s: float) -> list[bytes]:
@@ -52,6 +53,8 @@ class Host:
                     self.messages.append([*self.contexts, event.octets])
                 answer = self.session.confirm if self.commits else self.session.refuse
                 todo.extendleft(reversed(answer(now_s)))
+            elif isinstance(event, Memo):
+                self.memos[event.key] = event.octets
             elif isinstance(event, Rejected):
                 self.rejected.append(event)
             else:
@@ -89,9 +92,10 @@ def agent(
     memory: Sequence[Entry] = SCENARIO.memory,
     clock: Clock = SCENARIO.clock,
     ledger: Ledger | None = None,
+    identity: Identity = SCENARIO.meter,
 ) -> Agent:
     """A simulated meter; by default with a patient's five weeks in its memory."""
-    meter = Meter(SCENARIO.meter, clock, memory)
+    meter = Meter(identity, clock, memory)
     starts = SCENARIO.starts
     assert starts is not None
     return Agent(meter, dialect or Dialect(), Deliveries(meter, ledger or Ledger()), lambda: starts, faults)
@@ -107,6 +111,7 @@ def converse(
     commits: bool = True,
     conversations: int = 1,
     now_s: float = 0.0,
+    before: Outcome | None = None,
 ) -> Outcome:
     """Let both speak until the conversation is over or the cable is cut.
 
@@ -114,11 +119,13 @@ def converse(
         chunk: how many octets arrive at once; None: whole APDUs.
         cut_after: the cable is cut after so many octets of the meter.
         conversations: how many ends to wait for before it is over.
+        before: an earlier conversation on the same line; what it left is known.
     """
     driver = driver or Ieee11073Driver(profile or {})
-    session = driver.session()
+    memos = {} if before is None else dict(before.host.memos)
+    session = driver.session((), dict(memos))
     assert isinstance(session, Manager)
-    host = Host(session, commits)
+    host = Host(session, commits, memos=memos)
     to_host = deque(meter.connected(now_s))
     to_meter = deque(host.follow(session.opened(now_s), now_s))
     arrived = 0

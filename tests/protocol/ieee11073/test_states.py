@@ -11,6 +11,7 @@ from drivers.contract import Context, Event, Finished, Piece, Rejected, Send
 from drivers.protocols.ieee11073 import apdu as a
 from drivers.protocols.ieee11073.association import response
 from drivers.protocols.ieee11073.information import ConfigReport, Form, Scan, ScanReport
+from drivers.protocols.ieee11073.known_configurations import KnownConfigurations
 from drivers.protocols.ieee11073.manager import Manager
 from drivers.protocols.ieee11073.procedure import Settings
 from drivers.protocols.ieee11073.states import TABLE, Act, Happening, State
@@ -56,8 +57,10 @@ def all_of(events: list[Event], session: Manager) -> list[Event]:
 
 
 def fresh() -> Manager:
-    cache = {(AGENT.system_id, 0x4001): CONFIGURATION.replace(b"\x40\x00", b"\x40\x01", 1)}
-    return Manager(SETTINGS, cache)
+    known = KnownConfigurations({}, frozenset())
+    report = CONFIGURATION.replace(b"\x40\x00", b"\x40\x01", 1)
+    memos = known.learn(replace(AGENT, config_id=0x4001), report, bytes(32))
+    return Manager(SETTINGS, {memo.key: memo.octets for memo in memos})
 
 
 def brought_to(state: State) -> Manager:

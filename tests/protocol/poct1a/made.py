@@ -57,7 +57,7 @@ class Host:
             elif isinstance(event, Rejected):
                 self.rejected.append(event)
                 self.log.append(("rejected", event.octets))
-            else:
+            elif isinstance(event, Finished):
                 self.finished.append(event)
                 self.log.append(("finished", str(event.error).encode()))
         return sent

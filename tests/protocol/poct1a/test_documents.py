@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.errors import ProtocolError
-from drivers.protocols.poct1a.documents import MAX_DEPTH, guess, parse
+from drivers.protocols.poct1a.documents import MAX_DEPTH, glance, guess, parse
 from drivers.protocols.poct1a.times import device_time
-from tests.protocol.poct1a.made import document
+from tests.protocol.poct1a.made import document, hello, observation
 
 
 def test_hello_of_a_real_vendor(vector: Callable[[str], bytes]) -> None:
@@ -206,3 +206,34 @@ def test_times_are_kept_as_written(raw: str, local: str | None, offset_min: int 
     assert time_read.raw == raw
     assert (None if time_read.local is None else time_read.local.isoformat()) == local
     assert time_read.utc_offset_min == offset_min
+
+
+PARTS = [
+    *("<OBS.R01>", "<OBS.R02 >", "</OBS.R01>", "</OBS.R02 >", "<HEL.R01>", "</HEL.R01>", "<HDR>", "</HDR>"),
+    *('<HDR.control_id V="7"/>', "<HDR.control_id V= '8' />", '<HDR.control_id V="&lt;"/>', "<HDR.control_id/>"),
+    *('<HDR.control_id V=" "/>', '<HDR.control_id V="é"/>', '<HDR.message_type V="OBS.R01"/>', "<SVC>", "</SVC>"),
+    *('<?xml version="1.0"?>', "<!-- <HDR> -->", "<!-- ", " -->", "<![CDATA[", "]]>", "\r\n", " ", "x", "<", ">"),
+]
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(PARTS), max_size=14).map("".join))
+def test_a_glance_sees_what_reading_finds(text: str) -> None:
+    octets = text.encode()
+    seen = glance(octets)
+    if seen is None:
+        return
+    assert seen.name in ("OBS.R01", "OBS.R02")
+    with suppress(ProtocolError):
+        whole = parse(octets)
+        assert (seen.name, seen.control_id) == (whole.name, whole.control_id)
+
+
+@pytest.mark.parametrize("declared", ["", '<?xml version="1.0" encoding="UTF-8"?>\r\n'])
+def test_a_glance_is_enough_for_what_meters_send(declared: str) -> None:
+    octets = declared.encode() + observation()
+    seen = glance(octets)
+    assert seen is not None
+    assert (seen.name, seen.control_id) == (parse(octets).name, parse(octets).control_id)
+    assert glance(hello()) is None
+    assert glance(b"<!DOCTYPE OBS.R01>" + octets) is None

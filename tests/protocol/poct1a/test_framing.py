@@ -14,6 +14,7 @@ from tests.protocol.poct1a.made import document, hello, observation
 TOKENS = [
     *(b"<HEL.R01>", b"</HEL.R01>", b"<OBS.R01 a='1'>", b"</OBS.R01 >", b"<OBS.R01/>", b"<?xml version='1.0'?>"),
     *(b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<!DOCTYPE HEL.R01 [", b"]>", b"<?", b"?>", b"<a ", b"/>", b"</a>"),
+    *(b"<OBS.R01>", b"</OBS.R01>", b"<OBS.R01><HDR/></OBS.R01>", b"<?xml version='1.0'?>\n<HEL.R01>a</HEL.R01>"),
     *(b"<", b">", b"</", b'"', b"x", b" ", b"\r\n", b"\x0b", b"\x1c\r", b"\x00\xff", b"\xef\xbb\xbf", b"<HDR>"),
 ]
 STREAMS = st.lists(st.sampled_from(TOKENS) | st.binary(max_size=3), max_size=60).map(b"".join)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from drivers.contract import Decoded, Piece
+from gateway.hub import decoder as decoder_module
 from gateway.hub.alarms import Alarm
 from gateway.hub.decoder import AT_ONCE, Decoder
 from gateway.hub.entries import Line
@@ -123,6 +124,32 @@ def test_the_thread_decodes_what_is_put_and_stops(bench: Bench) -> None:
     began_s = time.monotonic()
     decoder.stop(5)
     assert time.monotonic() - began_s < 1
+
+
+def test_nothing_is_decoded_while_messages_come_one_after_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_module, "QUIET_S", 60.0)
+    monkeypatch.setattr(decoder_module, "LONGEST_LAG_S", 60.0)
+    bench.decoder = Decoder(bench.journal, bench.interpreter_for, bench.alarms, lambda: None)
+    bench.decoder.start()
+    take(bench, *(message(number) for number in range(1, 10)))
+    assert bench.journal.waiting(0, 100) == []
+    monkeypatch.setattr(decoder_module, "QUIET_S", 0.0)
+    take(bench, message(10))
+    bench.decoder.stop(5)  # it does not wait to be stopped, either
+    bench.again()
+    assert numbers(bench) == [str(number) for number in range(1, 11)]
+
+
+def test_a_meter_that_never_pauses_is_decoded_all_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder_module, "QUIET_S", 60.0)
+    monkeypatch.setattr(decoder_module, "LONGEST_LAG_S", 0.05)
+    bench.decoder = Decoder(bench.journal, bench.interpreter_for, bench.alarms, lambda: None)
+    bench.decoder.start()
+    take(bench, message(1), message(2))
+    until(lambda: len(bench.journal.waiting(0, 10)) == 2)
+    bench.decoder.stop(5)
 
 
 def test_the_thread_outlives_a_journal_that_cannot_commit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from gateway.hub.entries import Closing, Line, StoredPiece
+from gateway.hub import rows
+from gateway.hub.entries import Closing, Contexts, Line, StoredPiece
 from gateway.hub.journal import Journal, JournalError
 from gateway.hub.rows import MEMOS_PER_LINE, REJECTED_PER_LINE
 from gateway.hub.surroundings import Stamp
@@ -139,16 +140,82 @@ def test_only_what_has_all_its_receipts_is_pruned(bench: Bench) -> None:
 
 
 def test_a_message_grows_and_is_read_back_with_its_stamps(bench: Bench) -> None:
-    contexts = [piece(b"C\n", context=True)]
+    contexts = Contexts([piece(b"C\n", context=True)])
     message = bench.journal.add_piece(LINE, piece(b"H\n"), message=None, contexts=contexts)
     bench.journal.add_piece(LINE, piece(b"R\n", minutes=1), message=message)
     bench.journal.close()
     bench.again()
-    assert bench.journal.pieces(message) == [*contexts, piece(b"H\n"), piece(b"R\n", minutes=1)]
+    assert bench.journal.pieces(message) == [*contexts.pieces, piece(b"H\n"), piece(b"R\n", minutes=1)]
+
+
+def contexts_in(journal: Journal) -> list[bytes]:
+    return [octets for (octets,) in journal._database.execute("SELECT octets FROM context ORDER BY id")]
+
+
+def test_contexts_stand_once_for_all_messages_of_a_conversation(bench: Bench) -> None:
+    journal, told = bench.journal, Contexts([piece(b"C\n", context=True)])
+    messages = [journal.add_piece(LINE, piece(b"%d\n" % n), message=None, contexts=told) for n in range(3)]
+    told.pieces.append(piece(b"D\n", context=True))
+    messages += [journal.add_piece(LINE, piece(b"%d\n" % n), message=None, contexts=told) for n in range(3, 5)]
+    assert contexts_in(journal) == [b"C\n", b"D\n"]
+    bench.journal.close()
+    bench.again()
+    whole = [[part.octets for part in bench.journal.pieces(message)] for message in messages]
+    assert whole == [[b"C\n", b"0\n"], [b"C\n", b"1\n"], [b"C\n", b"2\n"]] + [
+        [b"C\n", b"D\n", b"%d\n" % n] for n in range(3, 5)
+    ]
+
+
+def test_contexts_are_removed_with_the_last_message_that_needs_them(bench: Bench) -> None:
+    journal, older, newer = bench.journal, *(Contexts([piece(name, context=True)]) for name in (b"C\n", b"D\n"))
+    conversations = ((older, b"1"), (newer, b"2"), (older, b"3"))
+    messages = [
+        journal.add_piece(LINE, piece(o), message=None, contexts=told, ends=True) for told, o in conversations
+    ]
+    for message, receipted in zip(messages, (NOW, NOW, NOW + timedelta(days=30)), strict=True):
+        (number,) = journal.conclude([(message, whole("value"))])
+        journal.credit(number, "stored", "e", receipted)
+    assert journal.prune(NOW + timedelta(days=10)) == 2
+    assert [part.octets for part in journal.pieces(messages[2])] == [b"C\n", b"3"]
+    assert journal.prune(NOW + timedelta(days=40)) == 1
+    assert contexts_in(journal) == []
+    late = journal.add_piece(LINE, piece(b"4"), message=None, contexts=older)  # its conversation still goes on
+    assert [part.octets for part in journal.pieces(late)] == [b"C\n", b"4"]
+
+
+def test_contexts_of_a_commit_that_failed_are_written_with_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Contexts([piece(b"C\n", context=True)])
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "insert_piece", fail)
+        with pytest.raises(JournalError):
+            bench.journal.add_piece(LINE, piece(b"1"), message=None, contexts=told)
+    assert contexts_in(bench.journal) == []
+    message = bench.journal.add_piece(LINE, piece(b"1"), message=None, contexts=told)
+    assert [part.octets for part in bench.journal.pieces(message)] == [b"C\n", b"1"]
+
+
+def test_a_message_without_end_is_refused_before_it_runs_into_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "PLACES", 4)
+    message = bench.journal.add_piece(LINE, piece(b"0"), message=None)
+    for n in range(1, 4):
+        assert bench.journal.add_piece(LINE, piece(b"%d" % n), message=message) == message
+    with pytest.raises(JournalError, match="4 pieces and goes on"):
+        bench.journal.add_piece(LINE, piece(b"4"), message=message)
+    other = bench.journal.add_piece(LINE, piece(b"new"), message=None)
+    assert [part.octets for part in bench.journal.pieces(message)] == [b"0", b"1", b"2", b"3"]
+    assert [part.octets for part in bench.journal.pieces(other)] == [b"new"]
 
 
 def test_a_broken_message_is_taken_up_by_one_conversation_alone(bench: Bench) -> None:
-    contexts = [piece(b"C\n", context=True)]
+    contexts = Contexts([piece(b"C\n", context=True)])
     message = bench.journal.add_piece(LINE, piece(b"H\n"), message=None, contexts=contexts)
     assert bench.journal.take_up(LINE, LONG_AGO) is None  # still held by the conversation that began it
     bench.journal.put_down(message, settled=False)
