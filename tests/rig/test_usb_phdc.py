@@ -87,7 +87,8 @@ def test_unplugged_while_it_sends_and_plugged_in_again(
     assert pulled[0] < TESTS
     assert home.contacts == 2
     assert len(home.results()) == TESTS
-    assert home.results().total() <= TESTS + SEGMENT
+    # A store is not cleared, so the second contact reads it from its start.
+    assert home.results().total() <= 2 * TESTS
     home.close()
 
 
