@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Final, NamedTuple, Self
@@ -24,7 +24,18 @@ from drivers.errors import ProtocolError, ProtocolReason
 from drivers.protocols.ieee11073 import nomenclature as mdc
 from drivers.protocols.ieee11073.mder import Number, Special
 
-__all__ = ["Findings", "Limits", "Measured", "Remarks", "notes_on", "plain", "read_test", "tester", "unit_name"]
+__all__ = [
+    "Findings",
+    "Limits",
+    "Measured",
+    "Remarks",
+    "is_noted",
+    "notes_on",
+    "plain",
+    "read_test",
+    "tester",
+    "unit_name",
+]
 
 _TOO_HIGH: Final = 0x0400
 _TOO_LOW: Final = 0x0200
@@ -272,6 +283,11 @@ def unit_name(code: int | None) -> str:
 def tester(term: int) -> str | None:
     """Who tested, by a term of partition 128; None for another term."""
     return _TESTERS.get(term & 0xFFFF)
+
+
+def is_noted(codes: Collection[int | None]) -> bool:
+    """Whether `notes_on` has anything to say about some of these."""
+    return not _NOTED.keys().isdisjoint(codes)
 
 
 def notes_on(texts: Iterable[tuple[int, str | None, int | None]]) -> list[str]:

@@ -67,7 +67,7 @@ from drivers.contract import (
     Unreadable,
 )
 from drivers.errors import ProtocolError
-from drivers.meters.coagulation import Findings, Measured, Remarks, notes_on, plain, read_test, tester
+from drivers.meters.coagulation import Findings, Measured, Remarks, is_noted, notes_on, plain, read_test, tester
 from drivers.meters.ieee11073_profile import Ieee11073Profile
 from drivers.protocols.ieee11073 import nomenclature as mdc
 from drivers.protocols.ieee11073.attributes import CompoundValue, Value
@@ -135,13 +135,7 @@ class Ieee11073Driver(Driver):
             is_control=mdc.CONTROL in found,
             is_test=message.surroundings.is_test_association,
             status=_bits(found.get(mdc.DEVICE_STATUS_TYPE)),
-            remarks=Remarks(
-                no_result=bool(measured & _NO_RESULT),
-                calibrating=bool(measured & _CALIBRATING),
-                test=bool(measured & _TEST_DATA),
-                not_final=bool(measured & _NOT_FINAL),
-                flags=mdc.bit_names(measured, mdc.MEASUREMENT_STATUS),
-            ),
+            remarks=_remarks(measured) if measured else _NO_REMARKS,
             main="" if main is None else f"object {main.handle} ({type_name(main.type)})",
         )
         bare = MeterRecord(
@@ -177,6 +171,19 @@ def _measurement_status(observation: Observation | None) -> int:
     return (own if isinstance(own, int) else 0) | (inside.status if isinstance(inside, CompoundValue) else 0)
 
 
+_NO_REMARKS = Remarks()
+
+
+def _remarks(measured: int) -> Remarks:
+    return Remarks(
+        no_result=bool(measured & _NO_RESULT),
+        calibrating=bool(measured & _CALIBRATING),
+        test=bool(measured & _TEST_DATA),
+        not_final=bool(measured & _NOT_FINAL),
+        flags=mdc.bit_names(measured, mdc.MEASUREMENT_STATUS),
+    )
+
+
 def _bits(observation: Observation | None) -> int:
     """The device status as 16 bits, whichever attribute carries it."""
     if observation is None:
@@ -204,7 +211,7 @@ def _notes(found: Mapping[int | None, Observation]) -> list[str]:
     if tested is not None:
         code = tested.values.get(0x0A49)
         notes.append(f"tester: {(tester(code) or code) if isinstance(code, int) else _text(tested)}")
-    if len(found) > 1:
+    if len(found) > 1 and is_noted(found):
         notes += notes_on((code or 0, _text(each), each.unit) for code, each in found.items())
     return notes
 

@@ -29,6 +29,9 @@ class Link:
     def __init__(self, descriptor: int, close: Callable[[], None]) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(descriptor, select.POLLIN)
+        self._writable.register(descriptor, select.POLLOUT)
         self._close = close
         self._hung_up = False
 
@@ -38,11 +41,9 @@ class Link:
         Raises:
             LineLost: the host is gone and everything it sent has been read.
         """
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
         if self._hung_up:
             raise LineLost("closed by the host")
-        events = poll.poll(timeout_s * 1000)
+        events = self._readable.poll(timeout_s * 1000)
         if not events:
             return b""
         # Remembered, because a host that opens the port again at once would make it unseen.
@@ -63,10 +64,8 @@ class Link:
         Raises:
             LineLost: the host is gone before it took all.
         """
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT)
         while octets and not stop.is_set():
-            for _, event in poll.poll(SLICE_S * 1000):
+            for _, event in self._writable.poll(SLICE_S * 1000):
                 if event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
                     raise LineLost("closed by the host")
                 try:

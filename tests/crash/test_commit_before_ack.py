@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -40,8 +41,33 @@ RECORDS = [
 ]
 
 
+class Kind(NamedTuple):
+    """How results and acknowledgements begin in what a hub reads and writes, as strace prints it."""
+
+    driver: str
+    profile: str
+    result: str
+    acknowledgement: str
+
+
+def printed(octets: bytes) -> str:
+    return "".join(f"\\\\x{octet:02x}" for octet in octets)
+
+
+ANY = r"(?:\\x[0-9a-f]{2})"
+ASTM = Kind("astm", "home_inr_astm", printed(b"\x02"), printed(ACK))
+POCT1A = Kind("poct1a", "coag_sense_pt2", printed(b"<OBS.R0"), printed(b"<ACK.R01>"))
+IEEE11073 = Kind(
+    "ieee11073",
+    "ieee11073_inr",
+    # APDU E700, its length, length of the octet string, invoke id; then the choice; then up to the event
+    printed(b"\xe7\x00") + ANY + "{6}" + printed(b"\x01\x01") + ANY + "{8}" + printed(b"\x0d\x1d"),
+    printed(b"\xe7\x00") + ANY + "{6}" + printed(b"\x02\x01") + ANY + "{8}" + printed(b"\x0d\x1d"),
+)
+
+
 @contextmanager
-def traced_hub(folder: Path, variant: str) -> Iterator[tuple[int, Path]]:
+def traced_hub(folder: Path, variant: str, kind: Kind = ASTM) -> Iterator[tuple[int, Path]]:
     """A hub under strace that listens for a meter; yields its port and the trace."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -58,8 +84,8 @@ def traced_hub(folder: Path, variant: str) -> Iterator[tuple[int, Path]]:
         [[attachment]]
         name = "meter"
         address = "tcp-listen://127.0.0.1:{port}"
-        driver = "astm"
-        profile = "home_inr_astm"
+        driver = "{kind.driver}"
+        profile = "{kind.profile}"
         """,
         encoding="utf-8",
     )
@@ -103,17 +129,24 @@ def send_message(port: int) -> None:
         meter.sendall(EOT)
 
 
-def unsynced_acknowledgements(trace: str) -> tuple[int, int]:
-    """How many frames were acknowledged, and how many of them without an fdatasync that returned in between."""
+def simulate(port: int, kind: Kind) -> None:
+    """A simulated meter dials in and offers eight results until it was told that they are received."""
+    words = ["simulate", kind.driver, "--connect", f"127.0.0.1:{port}", "--five-weeks", "2026-03-14"]
+    command = [sys.executable, "-m", "gateway.cli", *words, "--until-delivered"]
+    subprocess.run(command, check=True, timeout=40, stdout=subprocess.DEVNULL)
+
+
+def unsynced_acknowledgements(trace: str, kind: Kind = ASTM) -> tuple[int, int]:
+    """How many results were acknowledged, and how many of them without an fdatasync that returned in between."""
     acknowledged = unsynced = 0
     frame_arrived = synced = False
     for line in trace.splitlines():
         call = line.split(maxsplit=1)[1]
-        if re.match(r'(<\.\.\. )?(recvfrom|recv|read)(\(| resumed).*"\\x02', call):
+        if re.match(r"(<\.\.\. )?(recvfrom|recv|read)(\(| resumed)[^\"]*\"" + kind.result, call):
             frame_arrived, synced = True, False
         elif re.match(r"(<\.\.\. )?f(data)?sync(\(| resumed).*= 0", call):
             synced = True
-        elif re.match(r'(write|send|sendto)\(\d+, "\\x06"', call) and frame_arrived:
+        elif re.match(r'(write|send|sendto)\(\d+, "' + kind.acknowledgement, call) and frame_arrived:
             acknowledged += 1
             unsynced += not synced
             frame_arrived = False
@@ -128,6 +161,15 @@ def traced(folder: Path, variant: str) -> tuple[int, int]:
 
 def test_every_frame_is_on_disk_before_its_acknowledgement(tmp_path: Path) -> None:
     assert traced(tmp_path, "as-it-is") == (len(RECORDS), 0)
+
+
+@pytest.mark.parametrize("kind", [POCT1A, IEEE11073], ids=lambda kind: kind.driver)
+def test_so_is_every_document_and_every_report(tmp_path: Path, kind: Kind) -> None:
+    with traced_hub(tmp_path, "as-it-is", kind) as (port, trace):
+        simulate(port, kind)
+    acknowledged, unsynced = unsynced_acknowledgements(trace.read_text(encoding="ascii", errors="replace"), kind)
+    assert acknowledged >= 4
+    assert unsynced == 0
 
 
 @pytest.mark.parametrize("broken", ["synchronous-normal", "acknowledge-first"])

@@ -37,7 +37,7 @@ _PROLOG: Final = re.compile(
     _DECLARATION + rb"|<\?(?=[^x])|<!--|<!DOCTYPE\s{1,16}(" + _NAME + rb")|<(" + _NAME + rb")|\x0b"
 )
 _PLAIN: Final = re.compile(rb"[ \t\r\n]*((?:" + _DECLARATION + rb"[^<>]*\?>[ \t\r\n]*)?<([A-Z]{3}\.R[0-9]{2})>)")
-_NOT_PLAIN: Final = re.compile(rb"<[!?]|\x0b|" + _MESSAGE)
+_NOT_PLAIN: Final = re.compile(rb"<(?:[!?]|[A-Z]{3}\.R[0-9]{2}[\s/>])")
 _UNTIL: Final = {b"<?": b"?>", b"<!--": b"-->", b"<![CDATA[": b"]]>"}
 _END_OF_WRAPPER: Final = re.compile(rb"[\x0b\x1c]")
 _INTERRUPTED: Final = "another document begins before this one has ended: the meter was interrupted, and repeats it"
@@ -113,6 +113,8 @@ class Framing:
 
     def take(self) -> Document | Damaged | None:
         """The next document or damage, or None when more octets are needed."""
+        if not self._buffer:
+            return None
         if self._where is _Where.BETWEEN and (plain := self._plain()) is not None:
             return plain
         while True:
@@ -151,9 +153,13 @@ class Framing:
         start, inside, closing = front.start(1), front.end(), b"</" + front[2] + b">"
         del front  # while it is there, the buffer cannot be moved
         end = self._buffer.find(closing, inside) + len(closing)
-        if end < len(closing) or end - start > self._limit or _NOT_PLAIN.search(self._buffer, inside, end):
+        if end < len(closing) or end - start > self._limit or self._buffer.find(b"\x0b", inside, end) >= 0:
+            return None
+        if _NOT_PLAIN.search(self._buffer, inside, end):
             return None
         octets, offset = bytes(self._buffer[start:end]), self._offset + start
+        while self._buffer[end : end + 1] in (b"\r", b"\n"):
+            end += 1
         self._drop(end)
         return Document(octets, offset, wrapped=False)
 

@@ -7,6 +7,7 @@ specification. START_CONTINUOUS and RDEV are from the standard.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +21,9 @@ __all__ = ["AckDialect", "AckType", "Replies"]
 _FIRST_CONTROL_ID: Final = 10_000
 _LAST_CONTROL_ID: Final = 99_999
 """Hosts of both families count with five digits."""
+
+
+_PLAIN: Final = re.compile(r"[\w.:+-]*")
 
 
 class AckDialect(StrEnum):
@@ -89,11 +93,9 @@ class Replies:
 
     def _document(self, name: str, *objects: str) -> bytes:
         self._control_id = _FIRST_CONTROL_ID if self._control_id >= _LAST_CONTROL_ID else self._control_id + 1
-        header = _object(
-            "HDR",
-            _field("HDR.control_id", str(self._control_id)),
-            _field("HDR.version_id", "POCT1"),
-            _field("HDR.creation_dttm", stamp(self._wall_clock())),
+        header = (
+            f'<HDR>\n<HDR.control_id V="{self._control_id}"/>\n<HDR.version_id V="POCT1"/>\n'
+            f'<HDR.creation_dttm V="{stamp(self._wall_clock())}"/>\n</HDR>\n'
         )
         declaration = '<?xml version="1.0" encoding="UTF-8"?>\n' if self._declaration else ""
         return f"{declaration}<{name}>\n{header}{''.join(objects)}</{name}>\n".encode()
@@ -104,7 +106,7 @@ def _object(name: str, *fields: str) -> str:
 
 
 def _field(name: str, value: str) -> str:
-    if value.isascii() and value.replace("-", "").replace(":", "").replace("_", "").isalnum():
+    if _PLAIN.fullmatch(value):
         return f'<{name} V="{value}"/>\n'
     # Meters' readers are simple: always double quotes.
     quoted = quoteattr(value, {'"': "&quot;"})
