@@ -158,7 +158,7 @@ class Framing:
         if _NOT_PLAIN.search(self._buffer, inside, end):
             return None
         octets, offset = bytes(self._buffer[start:end]), self._offset + start
-        while self._buffer[end : end + 1] in (b"\r", b"\n"):
+        while end < len(self._buffer) and self._buffer[end] in b"\r\n":
             end += 1
         self._drop(end)
         return Document(octets, offset, wrapped=False)
