@@ -21,12 +21,14 @@ __all__ = [
     "STATEMENTS",
     "Computed",
     "Known",
+    "astray",
     "changed",
     "computed",
     "every_computed",
     "forget",
     "known",
     "last_change",
+    "renew",
     "tested",
     "write",
 ]
@@ -74,21 +76,13 @@ SELECT e.patient_id, e.id, e.kind, e.body, coalesce(r.merged_into, e.result_id)
  ORDER BY e.patient_id, e.id
 """
 
-# Found without touching bodies and octets: every table is met through an index that holds all that is asked of it,
-# but for the small rows of `result` and `attempt`. A test has a row for each version, report, attempt and evidence;
-# `_tests` takes the newest version and the earliest instants. A result that went from one patient to another has a
-# retracted version for the first: a claim may hold it there. CROSS JOIN keeps the loops in this order.
+# A result that went from one patient to another has a retracted version for the first: a claim may hold it there.
 _TESTED: Final = """
-SELECT e.patient_id, e.result_id, r.kind, r.inr, e.taken_at, e.origin, 0, a.started_at, x.at, r.meter_key,
-       CASE WHEN r.merged_into IS NULL THEN e.status ELSE 'retracted' END, e.version,
-       CASE WHEN e.origin = 'person' THEN NOT EXISTS (SELECT 1 FROM reading g WHERE g.result_id = e.result_id
-         AND g.journal NOT IN (SELECT journal FROM desk)) ELSE 0 END
-  FROM version e CROSS JOIN result r ON r.id = e.result_id
-  LEFT JOIN report p ON p.result_id = e.result_id AND p.version = e.version
-  LEFT JOIN attempt a ON a.report_id = p.id AND a.outcome IS NOT 'not_sent'
-  LEFT JOIN evidence x ON x.report_id = p.id AND (x.level IN ('delivered', 'seen') OR x.agreed)
+SELECT e.patient_id, e.result_id, e.kind, e.inr, e.taken_at, e.origin, 0, e.sent_at, e.accepted_at, e.meter_key,
+       e.status, e.version, e.by_hand
+  FROM tally_test e
  WHERE {one} 1
- ORDER BY e.patient_id, e.taken_at, e.result_id
+ ORDER BY e.patient_id, e.taken_at, e.result_id, e.version
 """
 
 # Controls and errors belong to a meter, not to a person; they stand in the statement of whoever had the meter then.
@@ -185,30 +179,16 @@ _made = tuple.__new__
 
 
 def _tests(rows: Sequence[Sequence[Any]], runs: Sequence[Sequence[Any]], held: Set[int]) -> list[Tested]:
-    """One test for all rows that speak of it: its newest version, in the place where that one stands."""
-    found: dict[int, Tested] = {}
-    for row in rows:
-        test = _made(Tested, row[1:])
-        before = found.get(row[1])
-        if before is not None:
-            if test.version < before.version:
-                continue
-            if test.version == before.version:
-                found[test.result_id] = before._replace(
-                    reported_at=_earlier(before.reported_at, test.reported_at),
-                    acknowledged_at=_earlier(before.acknowledged_at, test.acknowledged_at),
-                )
-                continue
-            del found[test.result_id]  # it goes to the place of the newer version
-        found[row[1]] = test
-    if held:
-        for result in held & found.keys():
-            found[result] = found[result]._replace(held=True)
-    return [*found.values(), *(Tested._make(row[1:]) for row in runs)]
-
-
-def _earlier(left: str | None, right: str | None) -> str | None:
-    return right if left is None else left if right is None else min(left, right)
+    """The newest version of each test, in the place where that one stands; then control runs and errors."""
+    tests = [_made(Tested, row[1:]) for row in rows]
+    newest = {test.result_id: test.version for test in tests}
+    if len(newest) < len(tests):
+        for test in tests:
+            newest[test.result_id] = max(newest[test.result_id], test.version)
+        tests = [test for test in tests if test.version == newest[test.result_id]]
+    if held and not held.isdisjoint(newest):
+        tests = [test._replace(held=True) if test.result_id in held else test for test in tests]
+    return tests + [Tested._make(row[1:]) for row in runs] if runs else tests
 
 
 def _held(database: sqlite3.Connection, patient_id: str | None) -> Set[int]:
@@ -235,6 +215,33 @@ def _claimed(rows: Sequence[Sequence[Any]]) -> tuple[tuple[ClaimedUnit, ...], di
         )
     ]
     return tuple(units), {row[5]: row[6] for row in rows}
+
+
+# ---------------------------------------------------------------- the tests, kept side by side
+
+
+def astray(database: sqlite3.Connection) -> list[int]:
+    """Results of which `tally_test` says something else than the tables it is made from, by number.
+
+    There is none, unless somebody wrote past the schema's triggers.
+    """
+    rows = database.execute(
+        "SELECT DISTINCT n.result_id FROM tally_test_now n LEFT JOIN tally_test t"
+        " ON t.patient_id = n.patient_id AND t.taken_at = n.taken_at AND t.result_id = n.result_id"
+        " AND t.version = n.version"
+        " WHERE (t.kind, t.inr, t.meter_key, t.origin, t.status, t.sent_at, t.accepted_at, t.by_hand)"
+        " IS NOT (n.kind, n.inr, n.meter_key, n.origin, n.status, n.sent_at, n.accepted_at, n.by_hand)"
+        " ORDER BY n.result_id"
+    )
+    return [row[0] for row in rows]
+
+
+def renew(database: sqlite3.Connection, results: Sequence[int]) -> None:
+    """Look these results up anew; their patients are due."""
+    database.executemany(
+        "INSERT OR REPLACE INTO tally_test SELECT * FROM tally_test_now WHERE result_id = ?",
+        [(result,) for result in results],
+    )
 
 
 # ---------------------------------------------------------------- whose tally is due

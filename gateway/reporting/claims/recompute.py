@@ -22,7 +22,7 @@ from gateway.reporting.units import Statement
 from gateway.store import tallies
 from gateway.store.opening import Role
 
-__all__ = ["Recomputed", "outcome", "recompute", "update"]
+__all__ = ["Recomputed", "outcome", "recompute", "renew_tests", "update"]
 
 BATCH: Final = 500
 
@@ -103,6 +103,24 @@ def recompute(
     with transaction(writer):
         tallies.forget(writer, seen)
     return Recomputed(patients, refused, tuple(different))
+
+
+def renew_tests(reader: sqlite3.Connection, writer: sqlite3.Connection) -> int:
+    """Compare the tests as they are kept for the tally with the reports and readings they were made from.
+
+    Args:
+        reader: a connection to the store.
+        writer: another one, or the same.
+
+    Returns:
+        How many results were put right; their patients are due for a tally. 0, unless somebody wrote past the
+        schema's triggers.
+    """
+    wrong = tallies.astray(reader)
+    if wrong:
+        with transaction(writer):
+            tallies.renew(writer, wrong)
+    return len(wrong)
 
 
 def outcome(facts: Facts, as_of: dt.date, role: Role) -> tuple[str, bool]:

@@ -125,6 +125,40 @@ def test_a_kept_tally_that_is_wrong_is_found(desk: Desk) -> None:
     assert desk.units("recompute", "--as-of", str(DAY)).code == 0
 
 
+def test_a_test_that_was_changed_past_the_schema_is_found_and_put_right(desk: Desk) -> None:
+    desk.patient("P1")
+    result = desk.test("P1", MONDAYS[0])
+    full(desk)
+    before = facts_of(desk.database, "P1").tested
+    desk.write("UPDATE tally_test SET accepted_at = NULL")
+    assert tallies.astray(desk.database) == [result]
+    said = desk.units("recompute", "--as-of", str(DAY))
+    assert said.code == 1
+    assert "1 results stood otherwise" in said.err
+    assert facts_of(desk.database, "P1").tested == before
+    assert desk.units("recompute", "--as-of", str(DAY)).code == 0
+
+
+def test_a_meters_reading_of_what_was_entered_by_hand_is_tallied_anew(desk: Desk) -> None:
+    desk.patient("P1")
+    result = desk.test("P1", MONDAYS[0])
+    desk.write("UPDATE version SET origin = 'person' WHERE result_id = ?", result)
+    desk.write("UPDATE result SET inr = inr WHERE id = ?", result)
+    assert facts_of(desk.database, "P1").tested[0].by_hand
+    update(desk.database, DAY, "rig", desk.now)
+    desk.write(
+        "INSERT INTO reading (journal, number, sha256, hub, payload, received_at, verdict, result_id)"
+        " VALUES ('of-a-hub', 1, '', 'h', x'', '', 'stored', ?)",
+        result,
+    )
+    assert not facts_of(desk.database, "P1").tested[0].by_hand
+    assert due(desk) == ["P1"]
+    update(desk.database, DAY, "rig", desk.now)
+    desk.write("UPDATE reading SET result_id = NULL WHERE journal = 'of-a-hub'")
+    assert facts_of(desk.database, "P1").tested[0].by_hand
+    assert due(desk) == ["P1"]
+
+
 def test_an_older_tally_never_overwrites_a_newer_one(desk: Desk) -> None:
     desk.patient()
     full(desk)
@@ -162,6 +196,7 @@ def test_one_pass_reads_what_the_single_statements_read(events: list[tuple[str, 
                 happen(desk, patient, MONDAYS[0] + dt.timedelta(minutes=minutes), what)
                 if at % (updates + 1) == 0:
                     update(desk.database, DAY, "rig", desk.now)
+            assert tallies.astray(desk.database) == []
             passed = list(every_facts(desk.database))
             assert [facts.patient_id for facts in passed] == ["P1", "P2", "P3"]
             for facts in passed:

@@ -31,7 +31,7 @@ from gateway.server.moving import move
 from gateway.server.registry.corrections import correct_registry
 from gateway.server.release import Choice, release
 from gateway.server.retraction import restore, retract
-from gateway.store import quarantine, results
+from gateway.store import quarantine, results, tallies
 from gateway.store.quarantine import Entry
 from tests.unit.corrections.bureau import Bureau
 from tests.unit.reporting.lint import lint, segments
@@ -203,6 +203,7 @@ class Corrections(RuleBasedStateMachine):
             assert all(by == "Ada" and why for _act, by, why in acts)
             versions = self.bureau.stage.rows("SELECT version FROM version WHERE result_id = ? ORDER BY 1", number)
             assert [row[0] for row in versions] == list(range(1, len(versions) + 1))
+        assert tallies.astray(self.database) == []
 
     def teardown(self) -> None:
         try:
