@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from bisect import insort
+from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
@@ -79,9 +79,10 @@ def group(
 
 
 class _Chunk(NamedTuple):
-    """The tests of one unit, and the days that decide about it (ordinals)."""
+    """The tests of one unit, those of them that bring flags or stand in, and the days that decide (ordinals)."""
 
     tests: Sequence[Candidate]
+    special: Sequence[Candidate]
     first: int
     last: int
     reported: int
@@ -89,7 +90,8 @@ class _Chunk(NamedTuple):
     @classmethod
     def of(cls, tests: Sequence[Candidate]) -> _Chunk:
         days = [test.day for test in tests]
-        return cls(tests, min(days), max(days), max([test.evidence for test in tests]))
+        special = [test for test in tests if test.early or test.flags]
+        return cls(tests, special, min(days), max(days), max([test.evidence for test in tests]))
 
 
 def _date_full(
@@ -109,7 +111,7 @@ def _date_full(
     if explain:
         steps.append(_step("R10", "LAST_EVIDENCE", chunk.reported))
         steps.append(_step("R14", "FIRST_TEST_PLUS", chunk.first + policy.min_days_first_test_to_dos))
-    for test in chunk.tests:
+    for test in chunk.special:
         if not test.early or policy.early_rule != "fill_missed_next_week":
             continue
         over = sunday(test.week + 1)
@@ -140,7 +142,7 @@ def _spaced(day: int, dates: Sequence[int], last_own: int | None, gap: int) -> i
     """The first date from `day` on, at least `gap` days from every other unit and after the last one made here."""
     if last_own is not None:
         day = max(day, last_own + gap)
-    for other in dates:
+    for other in dates[bisect_right(dates, day - gap) :]:
         if abs(day - other) < gap:
             day = other + gap
     return day
@@ -173,9 +175,8 @@ def _unit(
     modifiers: tuple[str, ...],
 ) -> Unit:
     """The unit on its date, with the flags of the date and those that its tests bring."""
-    for test in chunk.tests:
-        if test.flags:
-            flags.update(test.flags)
+    for test in chunk.special:
+        flags.update(test.flags)
         if test.early:
             flags.add("EARLY_TEST")
             if most_in_a_window(days_counted, test.day // DAYS_PER_WEEK) > WINDOW_WEEKS:

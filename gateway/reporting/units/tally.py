@@ -80,7 +80,7 @@ def tally(
     open_tests.sort(key=_by_time)
     attribution = attribute(open_tests, frozen, policy, notes)
     counted = attribution.counted
-    counted.sort(key=_by_week)
+    counted.sort(key=_by_week)  # in the order of their times already, which stays within a week
 
     still_counted = [test for test in frozen if test.id in screened.candidates]
     days_counted = Counter([test.day // DAYS_PER_WEEK for test in counted])
@@ -133,7 +133,7 @@ def _when_taken(
 
 
 _by_time = attrgetter("at", "id")
-_by_week = attrgetter("week", "at", "id")
+_by_week = attrgetter("week")
 
 
 def _zones(enrollment: Enrollment, policy: Policy) -> Zones:
