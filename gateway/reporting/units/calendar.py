@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import lru_cache
+from operator import itemgetter
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.reporting.units.errors import BadValueError, UnknownZoneError
@@ -63,7 +64,7 @@ class Zones:
         """
         self._first = zone(tz, "tz")
         self._changes: list[tuple[dt.datetime, dt.date, ZoneInfo]] = []
-        for at, change in enumerate(sorted(history)):
+        for at, change in sorted(enumerate(history), key=itemgetter(1)):
             info = zone(change.tz, f"tz_history[{at}].tz")
             start = dt.datetime.combine(change.start, dt.time(), info).astimezone(dt.UTC)
             self._changes.append((start, change.start, info))

@@ -85,7 +85,10 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    document: Mapping[str, object], diagnoses: DiagnosisTable, case_id: str | None = None
+    document: Mapping[str, object],
+    diagnoses: DiagnosisTable,
+    case_id: str | None = None,
+    refused: list[UnitsError] | None = None,
 ) -> Iterator[Evaluation]:
     """Compute every case of a case file and each of its policy variants.
 
@@ -93,6 +96,7 @@ def evaluate(
         document: the file as read from JSON.
         diagnoses: the covered diagnoses.
         case_id: only this case.
+        refused: where the refusal of a case is noted, so that the others are still computed. None: it is raised.
 
     Raises:
         UnitsError: a case was refused; the message names the case and the field.
@@ -106,7 +110,12 @@ def evaluate(
         if case_id is not None and name != case_id:
             continue
         found = True
-        yield from _evaluate_case(entry.from_here(), name, default, g0250, diagnoses)
+        try:
+            yield from _evaluate_case(entry.from_here(), name, default, g0250, diagnoses)
+        except UnitsError as error:
+            if refused is None:
+                raise
+            refused.append(error)
     if case_id is not None and not found:
         raise BadValueError("cases", f"no case is called {case_id!r}", "give an id of the file")
 

@@ -158,7 +158,7 @@ class Fields:
             return value
         if isinstance(value, str) and len(value) > len("YYYY-MM-DD"):
             try:
-                return dt.datetime.fromisoformat(value)
+                return dt.datetime.fromisoformat(f"{value[:-1]}Z" if value[-1] == "z" else value)
             except ValueError:
                 pass
         raise BadValueError(

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from gateway.reporting.units.calendar import zones
-from gateway.reporting.units.model import Enrollment, Test
+from gateway.reporting.units.model import Enrollment, Order, Test
 
 
 class OffInterval(NamedTuple):
@@ -24,11 +24,13 @@ def off_interval(enrollment: Enrollment, tests: Iterable[Test], tolerance_days: 
     """Home tests that came earlier or later than their order said, in the order of their times.
 
     Args:
-        enrollment: its orders name the interval; the latest one signed on or before the test holds.
+        enrollment: its orders name the interval; the latest one signed on or before the test holds, of two signed
+            on one day the one that names an interval, then the one that holds longer.
         tests: all tests; void ones, controls, errors and clinic tests are left aside.
         tolerance_days: days of difference that are not worth showing.
     """
     local = zones(enrollment.tz, enrollment.tz_history)
+    tests = tuple(tests)
     corrected = {test.corrects for test in tests}
     days = sorted(
         (local.instant(test.taken_at), test.id, dt.date.fromordinal(local.day_of(test.taken_at)))
@@ -50,4 +52,9 @@ def _ordered_days(enrollment: Enrollment, day: dt.date) -> int | None:
         for order in enrollment.orders
         if order.signed_on <= day and (order.expires_on is None or day <= order.expires_on)
     ]
-    return max(active).interval_days if active else None
+    return max(active, key=_precedence).interval_days if active else None
+
+
+def _precedence(order: Order) -> tuple[dt.date, bool, dt.date, int]:
+    interval = order.interval_days
+    return order.signed_on, interval is not None, order.expires_on or dt.date.max, interval or 0

@@ -27,6 +27,7 @@ Include = Literal["exclude", "include"]
 Porcine = Literal["count_with_review", "exclude"]
 ZoneBasis = Literal["patient", "supplier"]
 DosBasis = Literal["fourth_report"]
+Abn = Literal["accepted", "not_accepted"]
 
 CODES: tuple[Code, ...] = ("G0249", "G0250")
 
@@ -78,6 +79,8 @@ class Policy:
         order_valid_months: how long an order without an expiry holds (R29); None: without limit.
         zone_basis: whose zone makes local dates (R5); `supplier_tz` is the supplier's.
         dos_basis: what the date of service is taken from (R14); only the fourth report is supported.
+        abn: whether an advance notice (ABN) can make an ordered extra test the patient's to pay (R12): plans that
+            take the place of Original Medicare decide before the service instead.
         payers: payer ids it is for; `macs` the contractors, empty for all.
         sources: on whose word each rule holds.
         g0250: options that differ when the service is G0250.
@@ -102,6 +105,7 @@ class Policy:
     zone_basis: ZoneBasis = "patient"
     supplier_tz: str | None = None
     dos_basis: DosBasis = "fourth_report"
+    abn: Abn = "accepted"
     title: str = ""
     payers: tuple[str, ...] = ()
     macs: tuple[str, ...] = ()
@@ -162,6 +166,7 @@ def with_options(policy: Policy, options: Mapping[str, object]) -> Policy:
         zone_basis=fields.choice("zone_basis", ("patient", "supplier"), policy.zone_basis),
         supplier_tz=fields.optional_text("supplier_tz") or policy.supplier_tz,
         dos_basis=fields.choice("dos_basis", ("fourth_report",), policy.dos_basis),
+        abn=fields.choice("abn", ("accepted", "not_accepted"), policy.abn),
     )
     unread = fields.unread()
     if unread:

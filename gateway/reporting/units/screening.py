@@ -134,10 +134,13 @@ class Screening:
 
     def _judge(self, test: Test) -> Candidate | Reason:
         # Taken apart at once: a nightly pass judges millions, and reading field after field costs a tenth of it.
-        test_id, kind, source, taken_at, reported, accepted, reviewed, inr, inr_text = test[:9]
+        (
+            test_id, kind, source, taken_at, reported, accepted, reviewed, inr, inr_text, _, _,
+            attested, corrects, voided, reason_early, _, _,
+        ) = test  # fmt: skip
         if test_id in self._duplicates:
             return "DUPLICATE"
-        if test.voided:
+        if voided:
             return "VOIDED"
         if test_id in self._superseded:
             return "SUPERSEDED"
@@ -166,12 +169,10 @@ class Screening:
                 return gate
         flags: tuple[Flag, ...] = ()
         if source != "device":
-            if policy.manual_entry == "exclude" or (
-                policy.manual_entry == "count_if_attested" and not test.attested
-            ):
+            if policy.manual_entry == "exclude" or (policy.manual_entry == "count_if_attested" and not attested):
                 return "MANUAL_UNVERIFIED"
             flags += ("MANUAL_ENTRY",)
-        reason = None if test.reason_early is None else self._known_reason(test.reason_early)
+        reason = None if reason_early is None else self._known_reason(reason_early)
         if reason is not None and _is_clinical(reason):
             return "EXTRA_CLINICAL"
         moment = (reported, accepted, reviewed)[self._evidence_at]
@@ -181,7 +182,6 @@ class Screening:
             evidence = day  # the same day whatever the clocks do in between
         else:
             evidence = zones.day_of(moment)
-        corrects = test.corrects
         if evidence > as_of or (corrects is not None and not self._correction_known(test)):
             return self._no_evidence
         delay = evidence - day
@@ -267,7 +267,7 @@ class Screening:
             and entry.device_serial == test.device_serial
         ):
             return entry.device_seq == test.device_seq
-        if (test.inr is None and not test.inr_text) or (test.inr, test.inr_text) != (entry.inr, entry.inr_text):
+        if not _same_value(entry, test):
             return False
         return abs(self._zones.instant(test.taken_at) - self._zones.instant(entry.taken_at)) <= SAME_TEST_WITHIN
 
@@ -296,7 +296,9 @@ class Screening:
         noticed = abn is not None and self._zones.instant(abn) < taken
         liability: Liability = "patient" if ordered and noticed else "supplier"
         modifier: Literal["GA", "GZ"] | None = None
-        if ordered:
+        if self._policy.abn == "not_accepted":  # notices and their modifiers are Original Medicare's
+            liability = "supplier"
+        elif ordered:
             modifier = "GA" if noticed else "GZ"
         return NotCovered(test.id, "EXTRA_CLINICAL", liability, modifier)
 
@@ -327,6 +329,13 @@ class Screening:
                 ("liability", extra.liability),
             ]
         return Step(test.id, RULES[verdict], verdict, tuple(facts))
+
+
+def _same_value(one: Test, other: Test) -> bool:
+    """Whether two tests say the same: equal numbers however written, or the same text off the measuring range."""
+    if one.inr is not None and other.inr is not None:
+        return one.inr == other.inr
+    return one.inr is other.inr and bool(one.inr_text) and one.inr_text == other.inr_text
 
 
 def _is_clinical(reason: EarlyReason) -> bool:

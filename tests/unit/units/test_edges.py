@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -538,3 +539,43 @@ class TestTheOrderedInterval:
         right = a_test("r", "2024-06-19T08:00:01-07:00", corrects="w")
         assert off_interval(patient, [*weekly(2), void, wrong, right]) == ()
         assert [(row.days, row.ordered_days) for row in off_interval(patient, weekly(3)[::2])] == [(14, 7)]
+
+
+class TestTwoRecordsOfOneTest:
+    @pytest.mark.parametrize(("inr", "text"), [("2.5", "2.5"), ("2.50", None), ("2.50", "2.50")])
+    def test_equal_numbers_are_one_value_however_they_are_written(
+        self, table: DiagnosisTable, inr: str, text: str | None
+    ) -> None:
+        entry = a_test("m", "2024-06-12T07:50:00-07:00", source="manual", attested=True, inr_text=None)
+        upload = a_test("d", "2024-06-12T08:00:00-07:00", inr=Decimal(inr), inr_text=text)
+        tests = [test for test in weekly(4) if test.id != "t2"]
+        statement = tally(ENROLLED, [*tests, entry, upload], (), (), policy(table), dt.date(2024, 7, 5))
+        assert [(each.test, each.reason) for each in statement.not_covered] == [("m", "DUPLICATE")]
+        assert statement.units[0].tests == ("t1", "d", "t3", "t4")
+
+    @pytest.mark.parametrize(("entered", "uploaded", "one"), [(">8", ">8", True), (">8", "<0.8", False)])
+    def test_off_the_measuring_range_the_text_decides(
+        self, table: DiagnosisTable, entered: str, uploaded: str, one: bool
+    ) -> None:
+        entry = a_test("m", "2024-06-12T07:50:00-07:00", source="manual", attested=True, inr=None, inr_text=entered)
+        upload = a_test("d", "2024-06-12T08:00:00-07:00", inr=None, inr_text=uploaded)
+        statement = tally(ENROLLED, [entry, upload], (), (), policy(table), dt.date(2024, 7, 5))
+        assert ("m" in {each.test for each in statement.not_covered if each.reason == "DUPLICATE"}) is one
+
+
+def test_where_no_advance_notice_is_accepted_the_supplier_pays_for_an_extra_test(table: DiagnosisTable) -> None:
+    before = dt.datetime(2024, 6, 10, 12, tzinfo=dt.UTC)
+    extra = a_test(
+        "x",
+        "2024-06-12" + MORNING,
+        extra_order_signed_on=before.date(),
+        abn_signed_at=before,
+        reason_early=model.EarlyReason("provider_requested", "a second look", before, "RN"),
+    )
+
+    def said(**options: Any) -> tuple[str, str | None]:
+        (out,) = tally(ENROLLED, [extra], (), (), policy(table, **options), dt.date(2024, 7, 5)).not_covered
+        return out.liability, out.modifier
+
+    assert said() == ("patient", "GA")
+    assert said(abn="not_accepted") == ("supplier", None)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.cli.main import main
 from gateway.reporting.units import errors, model
 from gateway.reporting.units.cases import evaluate, parse_case
 from gateway.reporting.units.claims import check_claimed, claim
@@ -183,3 +186,19 @@ class TestClaiming:
         tests, dos = weekly(4), dt.date(2024, 7, 3)
         ids = tuple(test.id for test in tests)
         check_claimed([model.ClaimedUnit(ids, dos, "G0249"), model.ClaimedUnit(ids, dos, "G0250")], tests)
+
+
+def test_a_refused_case_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = {
+        "id": "good",
+        "enrollment": {"tz": "UTC", "payer": "x"},
+        "tests": [],
+        "as_of": "2024-07-05",
+        "expected": {"pending_count": 1},
+    }
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps({"cases": [{**good, "id": "bad", "as_of": "yesterday"}, good]}))
+    assert main(["units", "evaluate", str(path), "--check"]) == 1
+    said = capsys.readouterr()
+    assert "good : pending_count: computed 0, expected 1" in said.out
+    assert "case bad: as_of" in said.err
