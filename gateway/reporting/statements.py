@@ -7,11 +7,10 @@ speak of the period in force on the as-of date unless they are given another; `p
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from operator import attrgetter
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -136,7 +135,7 @@ def assemble(facts: Facts, as_of: date, role: Role, *, period: Period | None = N
     tests = _tests(facts, role)
     local = zones(history[0][1], tuple(ZoneChange(date.fromisoformat(day), name) for day, name in history))
     last_tested = as_of
-    for test in sorted(tests, key=_taken_at, reverse=True):  # in order already, but for control runs
+    for test in reversed(tests):  # patient tests stand in the order of their times
         if test.kind == "patient" and not test.voided:
             day = date.fromordinal(local.day_of(test.taken_at))
             if day <= as_of and chosen.covers(day):
@@ -152,9 +151,6 @@ def assemble(facts: Facts, as_of: date, role: Role, *, period: Period | None = N
         events_of(chosen, recorded),
         claimed,
     )
-
-
-_taken_at = attrgetter("taken_at")
 
 
 def periods_of(database: sqlite3.Connection, patient_id: str) -> list[Period]:
@@ -210,12 +206,12 @@ def _tests(facts: Facts, role: Role) -> list[Test]:
         papers.by_result(kinds.Review),
         papers.by_result(kinds.Attestation),
     )
-    silent = not any(said)
-    tests = [
-        _plain(row, facts.zones[0][1]) if silent else _test(row, facts.zones[0][1], said)
-        for row in facts.tested
-        if role == "rig" or row.origin not in UNCOUNTED_ORIGINS
-    ]
+    rows = facts.tested
+    if role != "rig":
+        rows = [row for row in rows if row.origin not in UNCOUNTED_ORIGINS]
+    tests = _plain(rows, facts.zones[0][1])
+    if any(said):
+        tests = [_with_papers(test, row.result_id, said) for test, row in zip(tests, rows, strict=True)]
     if facts.claimed:  # the tally must know every claimed test, also one that is the patient's no longer
         known = {test.id for test in tests}
         lost = sorted({test for unit in facts.claimed for test in unit.tests} - known)
@@ -223,10 +219,9 @@ def _tests(facts: Facts, role: Role) -> list[Test]:
     return tests
 
 
-def _test(row: store.Tested, zone: str, said: _OfResults) -> Test:
-    number = row.result_id
+def _with_papers(test: Test, number: int, said: _OfResults) -> Test:
     extra, abn, review = said.extra_orders.get(number), said.abns.get(number), said.reviews.get(number)
-    return _plain(row, zone)._replace(
+    return test._replace(
         reviewed_at=None if review is None else review.reviewed_at,
         attested=number in said.attestations,
         reason_early=_reason(said.reasons.get(number)),
@@ -241,31 +236,33 @@ _made = tuple.__new__
 _KINDS: dict[str, Literal["patient", "error"]] = {"patient": "patient", "error": "error"}
 
 
-def _plain(row: store.Tested, zone: str) -> Test:
-    """A test of which no paper speaks."""
-    number, kind, inr, taken_at, _, held, sent, accepted, meter, status, version, by_hand = row
-    return _made(
-        Test,
-        (
-            str(number),
-            _KINDS.get(kind, "control"),
-            "manual" if by_hand else "device",
-            _instant(taken_at) if taken_at[-1] == "Z" else _local(taken_at, zone),
-            None if held or sent is None else _instant(sent),
-            None if held or accepted is None else _instant(accepted),
-            None,
-            _number(inr),
-            inr or None,
-            meter,
-            None if by_hand else number,
-            False,
-            f"{number}/{version - 1}" if status == "corrected" else None,
-            status == "retracted",
-            None,
-            None,
-            None,
-        ),
-    )
+def _plain(rows: Iterable[store.Tested], zone: str) -> list[Test]:
+    """Tests as they are when no paper speaks of them."""
+    return [
+        _made(
+            Test,
+            (
+                str(number),
+                _KINDS.get(kind, "control"),
+                "manual" if by_hand else "device",
+                _instant(taken_at) if taken_at[-1] == "Z" else _local(taken_at, zone),
+                None if held or sent is None else _instant(sent),
+                None if held or accepted is None else _instant(accepted),
+                None,
+                _number(inr),
+                inr or None,
+                meter,
+                None if by_hand else number,
+                False,
+                f"{number}/{version - 1}" if status == "corrected" else None,
+                status == "retracted",
+                None,
+                None,
+                None,
+            ),
+        )
+        for number, kind, inr, taken_at, _, held, sent, accepted, meter, status, version, by_hand in rows
+    ]
 
 
 def _reason(paper: kinds.EarlyReason | None) -> EarlyReason | None:

@@ -39,7 +39,7 @@ def add_months(day: dt.date, months: int) -> dt.date:
 def add_year(day: dt.date) -> dt.date:
     """One calendar year later; 29 February gives 28 February (rule R31, 42 CFR 424.44)."""
     try:
-        return day.replace(year=day.year + 1)
+        return dt.date(day.year + 1, day.month, day.day)
     except ValueError:
         return dt.date(day.year + 1, 2, 28)
 

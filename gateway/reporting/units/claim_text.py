@@ -68,7 +68,8 @@ def claim_text(unit: Unit, full_cents: int, ended_by: EventType | None = None) -
         ended_by: what ended the service; needed for a partial unit, whose brief reason it is.
 
     Raises:
-        BadValueError: a partial unit without `ended_by`, or fewer than four tests without modifier 52.
+        BadValueError: a partial unit without `ended_by`, fewer than four tests without modifier 52, or modifier 52
+            on four tests or on G0250.
         BadCodeError: an event that ends no service.
     """
     charge = charge_cents(full_cents, len(unit.tests))
@@ -79,6 +80,10 @@ def claim_text(unit: Unit, full_cents: int, ended_by: EventType | None = None) -
         raise BadValueError(
             "unit", f"{len(unit.tests)} of 4 tests without modifier 52", "only a whole unit may lack it"
         )
+    if len(unit.tests) == TESTS_PER_UNIT:
+        raise BadValueError("unit", "four tests with modifier 52", "a whole unit is billed without it")
+    if unit.code != "G0249":
+        raise BadValueError("unit", f"{unit.code} knows no partial unit", "modifier 52 is for G0249 only")
     if ended_by is None:
         raise BadValueError("ended_by", "is missing", "a partial unit needs the event that ended the service")
     if ended_by not in _ENDED:

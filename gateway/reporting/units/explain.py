@@ -7,7 +7,7 @@ from typing import Final
 from gateway.reporting.units.errors import BadValueError
 from gateway.reporting.units.model import Statement, Step
 from gateway.reporting.units.policy import Policy
-from gateway.reporting.units.reasons import FLAG_WORDS, WORDS
+from gateway.reporting.units.reasons import FLAG_RULES, FLAG_WORDS, WORDS
 
 _TEST: Final[dict[str, str]] = {
     "COUNTABLE": "A home test of {test}, reported on {evidence}; nothing is against it but, perhaps, its week.",
@@ -66,8 +66,9 @@ def _words(step: Step) -> str:
 
 
 def _rule(step: Step, policy: Policy | None) -> str:
-    source = policy.source_of(step.rule) if policy else None
-    return f"{step.rule}: {source.source}, {source.weight}" if source else step.rule
+    rule = FLAG_RULES[dict(step.facts)["flag"]] if step.finding == "FLAG" else step.rule
+    source = policy.source_of(rule) if policy else None
+    return f"{rule}: {source.source}, {source.weight}" if source else rule
 
 
 def _where(statement: Statement, test_id: str) -> list[str]:

@@ -57,7 +57,7 @@ def group(
     made: list[tuple[int, Unit, list[Step]]] = []
     whole = len(counted) - len(counted) % TESTS_PER_UNIT
     for at in range(0, whole, TESTS_PER_UNIT):
-        chunk = _Chunk.of(counted[at : at + TESTS_PER_UNIT])
+        chunk = _Chunk(counted[at : at + TESTS_PER_UNIT])
         day, flags, steps = _date_full(chunk, dates, last_own, policy, end, as_of, explain=trace is not None)
         made.append((day, _unit(chunk, day, policy, flags, days_counted, as_of, ()), steps))
         insort(dates, day)
@@ -65,7 +65,7 @@ def group(
     made.sort(key=itemgetter(0))
     rest = counted[whole:]
     if rest and end is not None and policy.service == "G0249":
-        chunk = _Chunk.of(rest)
+        chunk = _Chunk(rest)
         day, flags, steps = _date_partial(chunk, dates, end)
         made.append((day, _unit(chunk, day, policy, flags, days_counted, as_of, (REDUCED_SERVICES,)), steps))
         rest = ()
@@ -78,20 +78,30 @@ def group(
     return Grouped([unit for _, unit, _ in made], tuple(test.id for test in rest))
 
 
-class _Chunk(NamedTuple):
+class _Chunk:
     """The tests of one unit, those of them that bring flags or stand in, and the days that decide (ordinals)."""
 
-    tests: Sequence[Candidate]
-    special: Sequence[Candidate]
-    first: int
-    last: int
-    reported: int
+    __slots__ = ("first", "last", "reported", "special", "tests")
 
-    @classmethod
-    def of(cls, tests: Sequence[Candidate]) -> _Chunk:
-        days = [test.day for test in tests]
-        special = [test for test in tests if test.early or test.flags]
-        return cls(tests, special, min(days), max(days), max([test.evidence for test in tests]))
+    def __init__(self, tests: Sequence[Candidate]) -> None:
+        first = last = tests[0].day
+        reported = 0
+        special = []
+        for test in tests:
+            day = test.day
+            if day < first:
+                first = day
+            elif day > last:
+                last = day
+            if test.evidence > reported:
+                reported = test.evidence
+            if test.early or test.flags:
+                special.append(test)
+        self.tests = tests
+        self.special = special
+        self.first = first
+        self.last = last
+        self.reported = reported
 
 
 def _date_full(

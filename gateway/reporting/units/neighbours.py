@@ -69,29 +69,32 @@ def _training(services: Sequence[Service]) -> list[Caution]:
         )
         for again in initial[1:]
     ]
+    found += [
+        Caution("R33", service.date, f"G0248 is paid once in a lifetime; {service.units} units are named.")
+        for service in initial
+        if service.units > 1
+    ]
     training_days = {service.date for service in initial}
-    for service in services:
-        if service.code != "93792":
-            continue
-        if service.date in training_days:
-            found.append(
-                Caution("R33", service.date, "G0248 and 93792 are never both billed for one training session.")
-            )
-        if service.units > 1:
-            found.append(
-                Caution("R33", service.date, f"93792 is limited to 1 unit a day; {service.units} are named.")
-            )
+    per_day = _units_per_day(services, "93792")
+    found += [
+        Caution("R33", day, "G0248 and 93792 are never both billed for one training session.")
+        for day in per_day
+        if day in training_days
+    ]
+    found += [
+        Caution("R33", day, f"93792 is limited to 1 unit a day; {units} are named.")
+        for day, units in per_day.items()
+        if units > 1
+    ]
     return found
 
 
 def _single_inr(services: Sequence[Service], physician_units: Iterable[Unit]) -> list[Caution]:
     found: list[Caution] = []
     in_units = {test_id for unit in physician_units if unit.code == "G0250" for test_id in unit.tests}
-    per_day: Counter[dt.date] = Counter()
     for service in services:
         if service.code != "93793":
             continue
-        per_day[service.date] += service.units
         if service.same_day_visit:
             found.append(Caution("R32", service.date, "93793 is not billed beside a visit on the same day."))
         if service.test is not None and service.test in in_units:
@@ -100,10 +103,19 @@ def _single_inr(services: Sequence[Service], physician_units: Iterable[Unit]) ->
             )
     found += [
         Caution("R32", day, f"93793 is billed once a day; {times} are named.")
-        for day, times in per_day.items()
+        for day, times in _units_per_day(services, "93793").items()
         if times > 1
     ]
     return found
+
+
+def _units_per_day(services: Sequence[Service], code: NeighbourCode) -> Counter[dt.date]:
+    """Billed quantity of `code` by date: two lines of one day are as much as one line of two."""
+    per_day: Counter[dt.date] = Counter()
+    for service in services:
+        if service.code == code:
+            per_day[service.date] += service.units
+    return per_day
 
 
 def _infusion(services: Sequence[Service]) -> list[Caution]:

@@ -33,8 +33,9 @@ def notices_of(
         as_of: what is dated later is unknown.
     """
     found: list[str] = []
-    if enrollment.heparin_infusions or (enrollment.anticoagulant or "").strip().lower() == HEPARIN:
-        found.append(_heparin(enrollment, local, tests))
+    spans = _heparin_spans(enrollment, as_of)
+    if spans or (enrollment.anticoagulant or "").strip().lower() == HEPARIN:
+        found.append(_heparin(spans, local, tests))
     for unit in units:
         if unit.status != "claimed" and not policy.in_force(unit.billable_from):
             found.append(
@@ -46,15 +47,22 @@ def notices_of(
     return tuple(found)
 
 
-def _heparin(enrollment: Enrollment, local: Zones, tests: Sequence[Test]) -> str:
+def _heparin_spans(enrollment: Enrollment, as_of: dt.date) -> list[tuple[dt.date, dt.date | None]]:
+    """First and last days on heparin that had begun by `as_of`."""
+    if not enrollment.heparin_infusions and not enrollment.therapies:
+        return []
+    spans = list(enrollment.heparin_infusions)
+    spans += [(therapy.start, therapy.end) for therapy in enrollment.therapies if therapy.drug == HEPARIN]
+    return [span for span in spans if span[0] <= as_of]
+
+
+def _heparin(spans: Sequence[tuple[dt.date, dt.date | None]], local: Zones, tests: Sequence[Test]) -> str:
     """Home heparin infusion (S9336) is no part of this service; heparin can disturb the INR (R36)."""
     within = [
         test.id
         for test in tests
         if test.kind == "patient"
-        and any(
-            _covers(span, dt.date.fromordinal(local.day_of(test.taken_at))) for span in enrollment.heparin_infusions
-        )
+        and any(_covers(span, dt.date.fromordinal(local.day_of(test.taken_at))) for span in spans)
     ]
     during = f" (tests during an infusion: {', '.join(within)})" if within else ""
     return (

@@ -143,3 +143,20 @@ FLAG_WORDS: Final[Mapping[str, str]] = {
     "WITHIN_28_DAYS_OF_PREVIOUS_DOS": "the date is less than 28 days after the previous unit's",
 }
 """Plain words for every `Flag`."""
+
+FLAG_RULES: Final[Mapping[str, str]] = {
+    "ACK_AFTER_END": "R25",
+    "CLAIMED_TEST_INVALIDATED": "R22",
+    "CORRECTED_RESULT": "R22",
+    "EARLY_TEST": "R8",
+    "FIVE_TAKEN_IN_FOUR_WEEKS": "R9",
+    "LATE_REPORT": "R18",
+    "LONG_SPAN": "R17",
+    "MANUAL_ENTRY": "R21",
+    "PERIOD_LT_28_DAYS_TERMINATION": "R25",
+    "PORCINE_WITH_OTHER_INDICATION": "R26",
+    "PROVISIONAL": "R8",
+    "REASON_DOCUMENTED_LATE": "R7",
+    "WITHIN_28_DAYS_OF_PREVIOUS_DOS": "R25",
+}
+"""The rule behind each flag."""

@@ -153,15 +153,14 @@ class Screening:
         if inr is None and not inr_text:
             return "ERROR"
         zones, policy, as_of = self._zones, self._policy, self._as_of
-        instant = zones.instant
-        taken = taken_at if taken_at.tzinfo is UTC else instant(taken_at)
+        taken = taken_at if taken_at.tzinfo is UTC else zones.instant(taken_at)
         single = zones.single
         here = taken.astimezone(single) if single is not None else zones.local(taken)
         day = here.toordinal()
         if day > as_of:
             return "FUTURE_DATED"
         for told in (reported, accepted, reviewed):  # nobody is told of a test before it was made
-            if told is not None and taken > (told if told.tzinfo is UTC else instant(told)):
+            if told is not None and taken > (told if told.tzinfo is UTC else zones.instant(told)):
                 return "FUTURE_DATED"
         if not self._eligible_from <= day <= self._eligible_to:
             gate = self._eligibility.reason(day)

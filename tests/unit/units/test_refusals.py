@@ -200,5 +200,5 @@ def test_a_refused_case_does_not_hide_the_others(tmp_path: Path, capsys: pytest.
     path.write_text(json.dumps({"cases": [{**good, "id": "bad", "as_of": "yesterday"}, good]}))
     assert main(["units", "evaluate", str(path), "--check"]) == 1
     said = capsys.readouterr()
-    assert "good : pending_count: computed 0, expected 1" in said.out
+    assert "good: pending_count: computed 0, expected 1" in said.out
     assert "case bad: as_of" in said.err
