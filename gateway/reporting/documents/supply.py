@@ -7,13 +7,13 @@ import sqlite3
 from typing import NamedTuple
 
 from gateway.reporting.documents import kinds
-from gateway.reporting.documents.papers import papers_of
-from gateway.reporting.statements import inputs_of
+from gateway.reporting.documents.papers import Papers, papers_of
+from gateway.reporting.statements import Inputs, inputs_of
 from gateway.reporting.units.calendar import zones
 from gateway.reporting.units.supplies import DAYS_BETWEEN_TESTS, Delivery, Supply, supply
 from gateway.store.opening import Role
 
-__all__ = ["Stock", "stock_of"]
+__all__ = ["Stock", "stock", "stock_of"]
 
 
 class Stock(NamedTuple):
@@ -52,7 +52,11 @@ def stock_of(
         BadValueError: `shipping_days` is negative.
     """
     inputs = inputs_of(database, patient_id, as_of, role)
-    papers = papers_of(database, patient_id)
+    return stock(inputs, papers_of(database, patient_id), as_of, shipping_days=shipping_days)
+
+
+def stock(inputs: Inputs, papers: Papers, as_of: dt.date, *, shipping_days: int = 0) -> Stock:
+    """The same from facts that were read already. Errors as for `stock_of`."""
     local = zones(inputs.enrollment.tz, inputs.enrollment.tz_history)
     # A strip is used once, whatever was corrected or withdrawn afterwards.
     tests = [

@@ -225,8 +225,18 @@ def _inputs(
     enrolled = fields.optional_object("enrollment")
     if enrolled is None:
         raise BadValueError("enrollment", "is missing", "give the enrollment of the patient")
-    options = {**default, **(g0250 if service == "G0250" else {}), **_options(enrolled, "policy"), **variant}
-    policy = with_options(Policy(id="case", diagnoses=diagnoses, service=service), options)
+    layers = {
+        "default_policy": default,
+        "g0250_policy_overrides": g0250 if service == "G0250" else {},
+        "enrollment.policy": _options(enrolled, "policy"),
+        "policy_variants.policy": variant,
+    }
+    options = {name: value for layer in layers.values() for name, value in layer.items()}
+    try:
+        policy = with_options(Policy(id="case", diagnoses=diagnoses, service=service), options)
+    except UnitsError as refused:
+        told = [place for place, layer in layers.items() if refused.field in layer]
+        raise refused.within("", f"{told[-1]}." if told else "") from None
     enrollment = _enrollment(enrolled, policy)
     tests = tuple(_test(entry) for entry in fields.objects("tests"))
     claimed = tuple(_claimed(entry) for entry in fields.objects("claimed"))
@@ -277,7 +287,7 @@ def _enrollment(fields: Fields, policy: Policy) -> Enrollment:
 
 
 def _order(fields: Fields) -> Order:
-    if fields.get("signed_on") is None:
+    if fields.get("signed_on") in (None, ""):
         raise UnsignedOrderError(
             fields.place("signed_on"), "the order is not signed", "give the date of the practitioner's signature"
         )

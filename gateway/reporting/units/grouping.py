@@ -14,6 +14,7 @@ from gateway.reporting.units.calendar import DAYS_PER_WEEK, add_year, saturday, 
 from gateway.reporting.units.eligibility import EndOfService
 from gateway.reporting.units.model import TESTS_PER_UNIT, Status, Step, Unit
 from gateway.reporting.units.policy import Policy
+from gateway.reporting.units.reasons import FLAG_RULES
 from gateway.reporting.units.screening import LATE_AFTER_DAYS, Candidate
 
 LONG_SPAN_DAYS: Final = 84
@@ -74,7 +75,7 @@ def group(
             subject = f"unit {number}"
             trace.append(Step(subject, "R1", "UNIT", (("tests", ", ".join(unit.tests)),)))
             trace.extend(step._replace(subject=subject) for step in steps)
-            trace.extend(Step(subject, "R8", "FLAG", (("flag", flag),)) for flag in unit.review_flags)
+            trace.extend(Step(subject, FLAG_RULES[flag], "FLAG", (("flag", flag),)) for flag in unit.review_flags)
     return Grouped([unit for _, unit, _ in made], tuple(test.id for test in rest))
 
 

@@ -260,6 +260,8 @@ class Screening:
         """Whether a manual `entry` says what the meter delivered as `test`, which has evidence of its report."""
         if test.source != "device" or test.kind != "patient" or not self._known(self._evidence(test)):
             return False
+        if entry.corrects is not None and test.id in self._originals(entry):
+            return False  # a correction of a record is not a copy of it
         if (
             entry.device_seq is not None
             and entry.device_serial is not None
@@ -273,6 +275,7 @@ class Screening:
     def _find_superseded(self) -> set[str]:
         """Tests that a known correction has replaced, with every copy of them (R22)."""
         found: set[str] = set()
+        known: list[Test] = []
         for test in self._tests:
             if test.corrects is None:
                 continue
@@ -280,12 +283,39 @@ class Screening:
                 raise BadValueError(f"test {test.id}", "corrects itself", "name the test that it corrects")
             if self._correction_known(test):
                 found.add(test.corrects)
+                known.append(test)
         if found:
             for group in self._copies:
                 ids = {test.id for test in group}
                 if ids & found:
                     found |= ids
+        if len(known) > 1:
+            found |= self._older_versions([test for test in known if test.id not in found])
         return found
+
+    def _older_versions(self, corrections: Sequence[Test]) -> set[str]:
+        """Of several corrections of one test all but the one told last: one test, its latest version (R22)."""
+        copies = {test.id: group[0].id for group in self._copies for test in group}
+        versions: dict[str, list[Test]] = {}
+        for test in corrections:
+            if test.id not in self._duplicates:
+                original = self._originals(test)[-1]
+                versions.setdefault(copies.get(original, original), []).append(test)
+        return {test.id for found in versions.values() for test in sorted(found, key=self._told)[:-1]}
+
+    def _originals(self, test: Test) -> list[str]:
+        """What `test` corrects, and what that corrects, and so on."""
+        corrects = {other.id: other.corrects for other in self._tests if other.corrects is not None}
+        chain: list[str] = []
+        following = test.corrects
+        while following is not None and following not in chain:
+            chain.append(following)
+            following = corrects.get(following)
+        return chain
+
+    def _told(self, correction: Test) -> tuple[float, str]:
+        moment = correction.reported_at or correction.acknowledged_at or correction.reviewed_at
+        return (0.0 if moment is None else self._zones.instant(moment).timestamp(), correction.id)
 
     def _clinical_extra(self, test: Test) -> NotCovered:
         """Who pays for a clinical extra (R12): the patient only with order and notice, both before the test."""

@@ -121,7 +121,7 @@ class Oracle:
                 return True
             if test["source"] != "manual" or other["source"] != "device" or other["kind"] != "patient":
                 continue
-            if not self.known(self.evidence(other)):
+            if not self.known(self.evidence(other)) or other["id"] in self.before(test):
                 continue
             record = (test.get("device_serial"), test.get("device_seq"))
             if None not in record and record[0] == other.get("device_serial"):
@@ -148,7 +148,45 @@ class Oracle:
             keys = ("device_serial", "device_seq", "corrects", "source")
             copies = [t for t in self.tests if all(t.get(k) == test.get(k) for k in keys)]
         ids = {t["id"] for t in copies}
-        return any(t.get("corrects") in ids and self.correction_known(t) for t in self.tests)
+        if any(t.get("corrects") in ids and self.correction_known(t) for t in self.tests):
+            return True
+        return any(self.is_older_version(test, other) for other in self.tests)
+
+    def is_older_version(self, test: Json, other: Json) -> bool:
+        """Both correct one test in the end, nothing corrects them, and the `other` was told later."""
+        if other is test or not all(t.get("corrects") and self.correction_known(t) for t in (test, other)):
+            return False
+        if any(self.is_duplicate(t) or self.is_corrected(t) for t in (test, other)):
+            return False
+        return self.original(test) == self.original(other) and self.told(test) < self.told(other)
+
+    def is_corrected(self, test: Json) -> bool:
+        keys = ("device_serial", "device_seq", "corrects", "source")
+        numbered = test.get("device_serial") is not None and test.get("device_seq") is not None
+        same = [t for t in self.tests if numbered and all(t.get(k) == test.get(k) for k in keys)] or [test]
+        return any(t.get("corrects") == s["id"] and self.correction_known(t) for t in self.tests for s in same)
+
+    def original(self, test: Json) -> frozenset[str]:
+        """The test that a chain of corrections begins with, and the copies of its record."""
+        while test.get("corrects"):
+            test = self.by_id[test["corrects"]]
+        keys = ("device_serial", "device_seq", "corrects", "source")
+        numbered = test.get("device_serial") is not None and test.get("device_seq") is not None
+        same = [t for t in self.tests if numbered and all(t.get(k) == test.get(k) for k in keys)] or [test]
+        return frozenset(t["id"] for t in same)
+
+    def before(self, test: Json) -> set[str]:
+        """Ids of the tests that it corrects, directly or through others."""
+        found: set[str] = set()
+        while test.get("corrects"):
+            test = self.by_id[test["corrects"]]
+            found.add(test["id"])
+        return found
+
+    def told(self, test: Json) -> tuple[datetime, str]:
+        moment = test.get("reported_at") or test.get("acknowledged_at") or test.get("reviewed_at")
+        assert moment is not None
+        return self.instant(moment), test["id"]
 
     def gate(self, day: date) -> str | None:
         e, p = self.enrollment, self.policy

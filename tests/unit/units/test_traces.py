@@ -96,7 +96,7 @@ def test_a_whole_unit_pulled_back_to_the_death(table: DiagnosisTable) -> None:
         "R14 FIRST_TEST_PLUS date=2024-07-03",
         "R25 PULLED_BACK date=2024-06-30",
         "R14 BILLABLE_FROM date=2024-06-30",
-        "R8 FLAG flag=PERIOD_LT_28_DAYS_TERMINATION",
+        "R25 FLAG flag=PERIOD_LT_28_DAYS_TERMINATION",
     ]
 
 
@@ -108,7 +108,7 @@ def test_a_partial_unit_after_a_whole_one(table: DiagnosisTable) -> None:
         "R10 LAST_EVIDENCE date=2024-07-10",
         "R25 DAY_AFTER_PREVIOUS_UNIT date=2024-07-04",
         "R25 BILLABLE_FROM date=2024-07-10",
-        "R8 FLAG flag=WITHIN_28_DAYS_OF_PREVIOUS_DOS",
+        "R25 FLAG flag=WITHIN_28_DAYS_OF_PREVIOUS_DOS",
     ]
     claimed = [model.ClaimedUnit(("t1", "t2", "t3", "t4"), dt.date(2024, 7, 15))]
     lines = traced(table, weekly(6), [model.Event("death", dt.date(2024, 7, 11))], claimed)
