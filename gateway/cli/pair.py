@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--driver", metavar="NAME", help="pair for this driver instead of those in hub.toml")
     parser.add_argument("--profile", metavar="NAME", help="the driver's profile: a file, or a shipped one's name")
     parser.add_argument(
-        "--seconds", metavar="N", type=float, default=60.0, help="look for a meter this long (default: 60)"
+        "--seconds",
+        metavar="N",
+        type=float,
+        default=60.0,
+        help="look for a meter this long, and try so long again to connect to it (default: 60)",
     )
     parser.add_argument("address", metavar="ADDRESS", nargs="?", help="pair with this meter and no other")
     parser.description = (
@@ -58,8 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
             if chosen is None:
                 return 1
             seen, kind = chosen
-            print(f"pairing with {_named(seen)} …", flush=True)
-            agreed = radio.pair(seen.advertisement.address, kind.driver.security)
+            again = f"a connection that breaks is tried again for {arguments.seconds:g} s"
+            print(f"pairing with {_named(seen)} … ({again})", flush=True)
+            agreed = radio.pair(seen.advertisement.address, kind.driver.security, arguments.seconds)
             file.put(
                 agreed.address,
                 agreed.name,

@@ -54,7 +54,8 @@ class Agent:
     """Answers BlueZ's questions; in the hub, where nobody is, with no.
 
     Attributes:
-        proven: a number was compared or typed since `start_anew`.
+        asked: BlueZ has asked something since `start_anew`: a pairing has begun.
+        proven: a number was compared or typed since then.
         refused: the weaker pairing was refused because the profile demands more.
     """
 
@@ -63,8 +64,7 @@ class Agent:
         self._person = person
         self._security: Security = "authenticated"
         self.capability = "NoInputNoOutput" if person is None else "KeyboardDisplay"
-        self.proven = False
-        self.refused = False
+        self.asked = self.proven = self.refused = False
         self.on_refused: Callable[[str], None] = lambda _address: None
         """Called with the address of a device that wanted to pair where nobody is asked."""
         self._bluez: BlueZ | None = None
@@ -94,7 +94,7 @@ class Agent:
     def start_anew(self, security: Security) -> None:
         """Forget what the last pairing was like; the next must reach this."""
         self._security = security
-        self.proven = self.refused = False
+        self.asked = self.proven = self.refused = False
 
     def _asked(self, message: Message) -> bool | None:
         from dbus_fast import Message, MessageFlag, MessageType
@@ -109,6 +109,7 @@ class Agent:
             if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
                 self._answer(Message.new_method_return(message))
             return True
+        self.asked = True
         task = asyncio.create_task(self._decide(message, member))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)

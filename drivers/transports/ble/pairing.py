@@ -39,7 +39,7 @@ clause 3.4)."""
 CALL_S: Final = 30.0
 LOOK_S: Final = 0.1
 AGAIN_S: Final = 30.0
-"""How long a meter whose old keys were removed may take to show itself again."""
+"""How long a meter may take to show itself again after its old keys were removed, or to be connected to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,22 +122,40 @@ class Pairing:
             found = [_seen(heard) for heard in self._heard.values()]
         return sorted(found, key=lambda each: each.advertisement.rssi or -127, reverse=True)
 
-    def pair(self, address: str, security: Security) -> Agreed:
+    def pair(self, address: str, security: Security, within_s: float = AGAIN_S) -> Agreed:
         """Pair with a device that was heard. Keys of an earlier pairing are removed first.
+
+        Args:
+            address: as it was heard.
+            security: what must be reached.
+            within_s: for so long a connection that breaks before the pairing has begun is made again: nobody was
+                asked for anything yet.
 
         Raises:
             PairingError: REJECTED; or DOWNGRADED: less was reached than is demanded, and no keys are kept.
             TransportError: it cannot be connected to.
         """
+        address = address.upper()
         with self._lock:
-            heard = self._heard.get(address.upper())
+            heard = self._heard.get(address)
         if heard is None:
             message = f"{address}: not heard; wake the meter up, so that it shows itself for pairing"
             raise TransportError(message, TransportReason.NOT_FOUND)
         if heard.bonded:
             heard = self._heard_anew(heard)
-        found = heard
-        return self._call(lambda: _paired(self._radio, found, security), PAIR_S + CONNECT_S + SAFETY_S)
+        until_s = time.monotonic() + within_s
+        while True:
+            try:
+                return self._pair_once(heard, security)
+            except _NotBegunError as error:
+                if time.monotonic() >= until_s:
+                    with contextlib.suppress(DriverError):
+                        self._call(lambda: _forgotten(self._radio, address), CALL_S)
+                    raise error.given_up(address, within_s) from error
+            time.sleep(self._radio.timing.retry_s)
+
+    def _pair_once(self, heard: Heard, security: Security) -> Agreed:
+        return self._call(lambda: _paired(self._radio, heard, security), PAIR_S + CONNECT_S + SAFETY_S)
 
     def heard(self, heard: Heard) -> None:
         """An advertisement; called by the radio."""
@@ -186,12 +204,29 @@ def pairing(person: Person | None, timing: Timing | None = None) -> Iterator[Pai
         made.stop()
 
 
+class _NotBegunError(Exception):
+    """There was no connection for long enough to begin a pairing."""
+
+    def __init__(self, why: str, reason: TransportReason) -> None:
+        super().__init__(why)
+        self._reason = reason
+
+    def given_up(self, address: str, after_s: float) -> TransportError:
+        """The same for a person."""
+        return TransportError(
+            f"{address}: {self}; no connection held within {after_s:g} s: put the meter into pairing mode again, "
+            f"nearer to this computer, and run: inr-gateway pair {address}",
+            self._reason,
+        )
+
+
 async def _paired(radio: Radio, heard: Heard, security: Security) -> Agreed:
     from bleak import BleakClient
 
     address, agent = heard.advertisement.address, radio.agent
     agent.start_anew(security)
     client = BleakClient(heard.device, timeout=CONNECT_S)
+    is_agreed = False
     try:
         await agent.make_default()  # a hub may have started meanwhile
         async with asyncio.timeout(CONNECT_S + SAFETY_S):
@@ -199,11 +234,14 @@ async def _paired(radio: Radio, heard: Heard, security: Security) -> Agreed:
         if sys.platform != "darwin":  # there the system asks when something protected is first read
             async with asyncio.timeout(PAIR_S):
                 await client.pair()
+        is_agreed = True
         reached: Security = "authenticated" if agent.proven else "encrypted"
         if RANK[reached] < RANK[security]:
             raise _downgraded(address)
         link = described(client, client.address.upper(), bonded=True)
     except Exception as error:
+        if not (is_agreed or agent.asked) and (broken := _broken(error)) is not None:
+            raise broken from error
         with contextlib.suppress(DBusError, DriverError):
             # Once it is bonded BlueZ knows a meter with a private address by its identity address.
             for each in {address, client.address.upper()}:
@@ -214,6 +252,20 @@ async def _paired(radio: Radio, heard: Heard, security: Security) -> Agreed:
             async with asyncio.timeout(CONNECT_S):
                 await client.disconnect()
     return Agreed(link.address, link.name or heard.advertisement.name or "", reached, link)
+
+
+def _broken(error: Exception) -> _NotBegunError | None:
+    """What became of the connection, if that is what went wrong."""
+    if dbus_name(error) == "org.bluez.Error.AuthenticationCanceled":  # BlueZ's word for a link that was lost, too
+        return _NotBegunError("the link was lost", TransportReason.CLOSED)
+    known = explained(error, "")
+    if not isinstance(known, TransportError):
+        return None
+    for reason in (TransportReason.NOT_FOUND, TransportReason.CLOSED, TransportReason.TIMED_OUT):
+        if known.reason is reason:
+            why, _, _ = str(known).removeprefix(": ").partition(";")  # what follows is what a hub does next
+            return _NotBegunError(why, reason)
+    return None
 
 
 def _why(error: Exception, agent: Agent, address: str) -> DriverError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.contract import Security
-from drivers.errors import DriverError, PairingError, PairingReason, TransportError, TransportReason
+from drivers.errors import PairingError, PairingReason, TransportError, TransportReason
 from drivers.protocols.gatt import Read, ReadDone
 from drivers.transports.ble.keys import forget, kept
 from drivers.transports.ble.pairing import Agreed, pairing
@@ -179,9 +179,50 @@ def test_a_meter_that_is_gone_is_named(air: Air) -> None:
             radio.pair("C0:00:00:00:00:07", "authenticated")
         assert caught.value.reason is TransportReason.NOT_FOUND
         radio.look(5, lambda _seen: True)
-        air.sync(lambda: air.bluez.fail("Connect", "Failed", "Host is down"))
-        with pytest.raises(DriverError, match=far.address):
-            radio.pair(far.address, "authenticated")
+        air.sync(lambda: air.bluez.fail("Connect", "Failed", "Host is down", times=100))
+        with pytest.raises(TransportError, match=f"{far.address}.*Host is down.*inr-gateway pair") as caught:
+            radio.pair(far.address, "authenticated", within_s=0.3)
+        assert caught.value.reason is TransportReason.CLOSED
+    assert 2 <= air.called("Connect") < 100
+    assert kept() == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("Connect", "Failed"),
+        ("Pair", "ConnectionAttemptFailed"),
+        ("Pair", "AuthenticationCanceled"),  # BlueZ's word for a link that was lost, too
+    ],
+)
+def test_a_connection_that_breaks_before_the_pairing_begins_is_tried_again(air: Air, call: str, error: str) -> None:
+    instrument = meter()
+    air.add(instrument)
+    air.sync(lambda: air.bluez.fail(call, error, "the link was lost", times=2))
+    reader = Reader(air, instrument)
+    assert pair(air, instrument, reader, "authenticated").security == "authenticated"
+    assert reader.asked == ["passkey"]
+    assert instrument.bonds == {air.bluez.address: True}
+
+
+def test_a_pairing_that_had_begun_is_not_tried_again(air: Air) -> None:
+    instrument = meter()
+    far = air.add(instrument)
+
+    class Walker(Reader):
+        """Goes out of range while the number is asked for."""
+
+        def passkey(self, meter: str) -> int | None:
+            self.asked.append("passkey")
+            air.sync(far.drop)
+            return None
+
+    reader = Walker(air, instrument)
+    with pytest.raises(PairingError) as caught:
+        pair(air, instrument, reader, "authenticated")
+    assert caught.value.reason is PairingReason.REJECTED
+    assert reader.asked == ["passkey"]
+    assert air.called("Pair") == 1
 
 
 def test_paired_then_read_by_the_hub(air: Air, listen: Listen, accepted: Accept, put: Put) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,50 +21,18 @@ from bumble.transport.common import StreamPacketSink, StreamPacketSource
 from gateway.cli.main import main
 from simulators.ble.bluez import PrivateBus
 from simulators.ledger import read
-
-RUN = "from gateway.cli.main import main; raise SystemExit(main())"
-WITHIN_S = 40.0
-
-
-class Command:
-    def __init__(self, *words: str | Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, "simulate", "ble", *map(str, words)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    async def line(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        async with asyncio.timeout(WITHIN_S):
-            said = await asyncio.to_thread(self.process.stdout.readline)
-        parsed = json.loads(said or self.end()[1])
-        assert isinstance(parsed, dict)
-        return parsed
-
-    def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
-        if number is not None:
-            self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=WITHIN_S)
-        return self.process.returncode, said
+from tests.unit.simulators.command import Command, Run, commands
 
 
 @pytest.fixture
-def command() -> Iterator[type[Command]]:
-    started: list[Command] = []
+def command() -> Iterator[Run]:
+    with commands() as run:
+        yield lambda *words: run("ble", *words)
 
-    class Noted(Command):
-        def __init__(self, *words: str | Path) -> None:
-            super().__init__(*words)
-            started.append(self)
 
-    yield Noted
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.communicate()
+async def line(command: Command) -> dict[str, Any]:
+    """What it says next."""
+    return await asyncio.to_thread(command.line)
 
 
 class Typist(PairingDelegate):
@@ -78,7 +43,7 @@ class Typist(PairingDelegate):
         self._command = command
 
     async def get_number(self) -> int | None:
-        return int((await self._command.line())["passkey"])
+        return int((await line(self._command))["passkey"])
 
 
 class Dongle(StreamPacketSource):
@@ -93,7 +58,7 @@ class Dongle(StreamPacketSource):
         Controller("dongle", host_source=self, host_sink=StreamPacketSink(transport), link=self._link)
 
 
-async def test_a_meter_at_a_controller_elsewhere_is_paired_and_read(command: type[Command], tmp_path: Path) -> None:
+async def test_a_meter_at_a_controller_elsewhere_is_paired_and_read(command: Run, tmp_path: Path) -> None:
     link = LocalLink()  # type: ignore[no-untyped-call]  # bumble's
     ledger = tmp_path / "meter.jsonl"
     async with await asyncio.get_running_loop().create_server(lambda: Dongle(link), "127.0.0.1", 0) as server:
@@ -102,7 +67,7 @@ async def test_a_meter_at_a_controller_elsewhere_is_paired_and_read(command: typ
             *("--hci", f"tcp-client:127.0.0.1:{port}", "--five-weeks", "2026-03-14", "--ledger", ledger),
             *("--passkey", "7", "--fault", "busy:at=1", "--until-delivered"),
         )
-        ready = await meter.line()
+        ready = await line(meter)
         assert ready["ready"] == "ble"
         assert ready["tests"] == 8
         own = Controller("hub", link=link)
@@ -127,19 +92,19 @@ async def test_a_meter_at_a_controller_elsewhere_is_paired_and_read(command: typ
         assert await answers.get() == b"\x08\x00" + struct.pack("<I", 8)
         assert len(segments) == 8
         await connection.disconnect()
-        assert await meter.line() == {"ended": "ble", "delivered": 8, "unsent": 0}
+        assert await line(meter) == {"ended": "ble", "delivered": 8, "unsent": 0}
         assert await asyncio.to_thread(meter.end) == (0, "")
         await hub.power_off()
     assert [line["event"] for line in read(ledger)] == ["holds"] * 8 + ["received"] * 8
 
 
-async def test_without_a_radio_it_says_which_bus_to_use(command: type[Command]) -> None:
+async def test_without_a_radio_it_says_which_bus_to_use(command: Run) -> None:
     if not PrivateBus.is_possible():
         pytest.skip("no dbus-daemon on this machine: install the package dbus")
     meter = command("--without-radio", "--live", "0=2.6")
-    ready = await meter.line()
+    ready = await line(meter)
     assert ready["dbus"].startswith("unix:path=")
-    assert await meter.line() == {"made": 9, "inr": "2.6"}
+    assert await line(meter) == {"made": 9, "inr": "2.6"}
     assert (await asyncio.to_thread(meter.end, signal.SIGTERM))[0] == 0
 
 
