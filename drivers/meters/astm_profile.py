@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     InstanceOf,
     StrictBool,
     StrictInt,
-    ValidationError,
 )
 
+from drivers.meters.profile import Profile, Table, Zone
 from drivers.protocols.astm.link import LinkSettings
 from drivers.protocols.astm.paths import Condition, Place
 
@@ -54,13 +50,6 @@ def _no_patient_marks(values: frozenset[str]) -> frozenset[str]:
     return values
 
 
-def _zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (KeyError, ValueError, OSError):
-        raise ValueError("no IANA time zone; write one like Europe/Berlin") from None
-
-
 ACondition = Annotated[InstanceOf[Condition], BeforeValidator(_condition)]
 ATest = Annotated[ACondition, AfterValidator(_about_result)]
 APlace = Annotated[InstanceOf[Place], BeforeValidator(_place)]
@@ -68,12 +57,6 @@ AHeaderPlace = Annotated[APlace, AfterValidator(_about_header)]
 Conditions = Annotated[tuple[ACondition, ...], BeforeValidator(_listed)]
 Tests = Annotated[tuple[ATest, ...], BeforeValidator(_listed)]
 Places = Annotated[tuple[APlace, ...], BeforeValidator(_listed)]
-
-
-class Table(BaseModel):
-    """Base of a profile's tables: a misspelt key is an error, because it would be silently ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Link(Table):
@@ -157,31 +140,14 @@ class Fields(Table):
     error_code: Places = ()
 
 
-class AstmProfile(Table):
+class AstmProfile(Profile):
     """A whole profile; its keys are explained in `drivers.meters.astm`."""
 
     driver: Literal["astm"] = "astm"
-    description: str = ""
-    zone: Annotated[str, AfterValidator(_zone)] | None = None
+    zone: Zone | None = None
     link: Link = Link()
     serial: Serial = Serial()
     meter: Meter = Meter()
     tests: Quantities
     kind: Kinds = Kinds()
     record: Fields = Fields()
-
-    @classmethod
-    def read(cls, content: Mapping[str, Any]) -> Self:
-        """Check a profile's content, as TOML gives it.
-
-        Raises:
-            ValueError: a key is unknown, missing or unusable; every such key is named.
-        """
-        try:
-            return cls.model_validate(dict(content))
-        except ValidationError as error:
-            problems = (
-                f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            )
-            raise ValueError("unusable ASTM profile: " + "; ".join(problems)) from None

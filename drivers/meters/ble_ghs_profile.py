@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from drivers.contract import Security
-from drivers.meters.coagulation import Limits
+from drivers.meters.coagulation_profile import (
+    COAGULATION,
+    CoagulationProfile,
+    Quiet,
+    Seconds,
+    SettableClock,
+    Specializations,
+)
+from drivers.meters.profile import Table
 from drivers.protocols.ghs import names
 from drivers.protocols.ghs.procedure import Settings
 from drivers.protocols.ieee11073 import nomenclature as mdc
-from drivers.protocols.ieee11073.procedure import TimePolicy
 
 __all__ = ["GhsProfile"]
 
-Seconds = Annotated[float, Field(gt=0, le=3600)]
 _DEFAULTS: Final = Settings()
 _SOURCES: Final = {name: number for number, name in names.SYNC_SOURCES.items()}
-
-
-class Table(BaseModel):
-    """Base of a profile's tables: a misspelt key is an error, because it would be silently ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Bluetooth(Table):
     """``[bluetooth]``: how the meter is recognised, and what the connection must have before anything is read."""
 
     security: Security = "encrypted"
-    specializations: tuple[Annotated[int, Field(ge=0, le=0xFFFF)], ...] = (mdc.COAGULATION_PROFILE & 0xFFFF,)
+    specializations: Specializations = COAGULATION
 
 
 class Conversation(Table):
@@ -55,7 +46,7 @@ class Conversation(Table):
     answer_s: Seconds = _DEFAULTS.answer_s
     report_s: Seconds = _DEFAULTS.report_s
     busy_s: Seconds = _DEFAULTS.busy_s
-    close_when_quiet_s: Annotated[float, Field(ge=0, le=86_400)] = _DEFAULTS.close_when_quiet_s
+    close_when_quiet_s: Quiet = _DEFAULTS.close_when_quiet_s
 
     @model_validator(mode="after")
     def _reads_something(self) -> Self:
@@ -70,7 +61,7 @@ class MeterNames(Table):
     vendor: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
 
 
-class Clock(Table):
+class Clock(SettableClock):
     """``[clock]``: whether the meter's clock is set, and what its stamps are worth.
 
     Attributes:
@@ -79,53 +70,19 @@ class Clock(Table):
         old_timeline: "unknown": a stamp from before the clock was changed is no time; "believed": it is one.
     """
 
-    set: TimePolicy = TimePolicy.NEVER
     set_beyond_s: Annotated[float, Field(ge=1)] = _DEFAULTS.set_time_beyond_s
     source: Literal["unknown", "ntp", "gps", "radio", "manual", "atomic", "cellular"] = "ntp"
     old_timeline: Literal["unknown", "believed"] = "unknown"
 
 
-class GhsProfile(Table):
+class GhsProfile(CoagulationProfile):
     """The whole profile."""
 
     driver: Literal["ble_ghs"] = "ble_ghs"
-    description: str = ""
-    zone: str | None = None
     bluetooth: Bluetooth = Bluetooth()
     conversation: Conversation = Conversation()
     meter: MeterNames = MeterNames()
-    limits: Limits = Limits()
     clock: Clock = Clock()
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, zone: str | None) -> str | None:
-        try:
-            return None if zone is None else ZoneInfo(zone).key
-        except (KeyError, ValueError, OSError):
-            raise ValueError("no IANA time zone; write one like Europe/Berlin") from None
-
-    @model_validator(mode="after")
-    def _zone_for_a_clock_that_is_set(self) -> Self:
-        if self.clock.set is not TimePolicy.NEVER and self.zone is None:
-            raise ValueError("a meter's clock can be set only where its zone is known; write zone = ...")
-        return self
-
-    @classmethod
-    def read(cls, profile: Mapping[str, object]) -> GhsProfile:
-        """Check a profile.
-
-        Raises:
-            ValueError: names every key that is wrong.
-        """
-        try:
-            return cls.model_validate(dict(profile))
-        except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, one['loc'])) or '(whole profile)'}: {one['msg'].removeprefix('Value error, ')}"
-                for one in error.errors(include_url=False, include_input=False)
-            ]
-            raise ValueError("; ".join(problems)) from None
 
     def settings(self, now: Callable[[ZoneInfo], datetime]) -> Settings:
         """The session's settings; `now` tells the present in a zone."""

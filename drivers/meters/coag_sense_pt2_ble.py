@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import Field, StrictBool
 
 from drivers.contract import (
     NO_MEMOS,
@@ -55,6 +55,7 @@ from drivers.errors import (
     TransportError,
     TransportReason,
 )
+from drivers.meters.profile import Profile
 from drivers.protocols import gatt
 
 __all__ = ["CoagSensePt2BleDriver"]
@@ -68,11 +69,8 @@ _NOT_PUBLIC: Final = (
 )
 
 
-class _Profile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Profile(Profile):
     driver: Literal["coag_sense_pt2_ble"] = "coag_sense_pt2_ble"
-    description: str = ""
     capture: StrictBool = False
     close_when_quiet_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
 
@@ -89,14 +87,7 @@ class CoagSensePt2BleDriver(Driver):
     transports: ClassVar[frozenset[str]] = frozenset({"ble"})
 
     def __init__(self, profile: Mapping[str, object]) -> None:
-        try:
-            self._profile = _Profile.model_validate(dict(profile))
-        except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, one['loc'])) or '(whole profile)'}: {one['msg']}"
-                for one in error.errors(include_url=False, include_input=False)
-            ]
-            raise ValueError("; ".join(problems)) from None
+        self._profile = _Profile.read(profile)
 
     def session(self, unfinished: Sequence[bytes] = (), memos: Mapping[str, bytes] = NO_MEMOS) -> Session:
         """One that listens if the profile says so, and else says why it does not."""

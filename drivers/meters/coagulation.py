@@ -15,18 +15,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Annotated, Final, NamedTuple, Self
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from typing import Final, NamedTuple
 
 from drivers.contract import Comparator, MeterRecord, Quantity, RecordKind
 from drivers.errors import ProtocolError, ProtocolReason
+from drivers.meters.coagulation_profile import Limits
 from drivers.protocols.ieee11073 import nomenclature as mdc
 from drivers.protocols.ieee11073.mder import Number, Special
 
 __all__ = [
     "Findings",
-    "Limits",
     "Measured",
     "Remarks",
     "is_noted",
@@ -51,27 +49,6 @@ _NOTED: Final = {
     mdc.MEDICATION_NOW: "current medication",
     mdc.MEDICATION_NEW: "new medication",
 }
-Limit = Annotated[Decimal, Field(gt=0, lt=100, decimal_places=2)]
-
-
-class Limits(BaseModel):
-    """``[limits]`` of a profile: the meter's measuring range, which these protocols do not transmit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    above: Limit | None = None
-    below: Limit | None = None
-    source: Annotated[str, StringConstraints(max_length=200)] = ""
-
-    @model_validator(mode="after")
-    def _is_sourced(self) -> Self:
-        if (self.above or self.below) and not self.source.strip():
-            raise ValueError(
-                "limits need a source (manual or approval with page); they stand for what no meter sent"
-            )
-        if self.above is not None and self.below is not None and self.above <= self.below:
-            raise ValueError("above must be larger than below")
-        return self
 
 
 class Measured(NamedTuple):

@@ -70,12 +70,12 @@ from drivers.errors import ProtocolError
 from drivers.meters.coagulation import Findings, Measured, Remarks, is_noted, notes_on, plain, read_test, tester
 from drivers.meters.ieee11073_profile import Ieee11073Profile
 from drivers.protocols.ieee11073 import nomenclature as mdc
-from drivers.protocols.ieee11073.attributes import CompoundValue, Value
 from drivers.protocols.ieee11073.manager import Manager
 from drivers.protocols.ieee11073.mder import AbsoluteTime, BaseOffsetTime, Number, Special
 from drivers.protocols.ieee11073.message import Message, SingleTest, read_message
 from drivers.protocols.ieee11073.objects import Meter
 from drivers.protocols.ieee11073.reports import Observation, stamp, type_name
+from drivers.protocols.ieee11073.structures import CompoundValue, Value
 
 __all__ = ["Ieee11073Driver"]
 

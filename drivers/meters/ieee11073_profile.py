@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import StringConstraints
 
-from drivers.meters.coagulation import Limits
+from drivers.meters.coagulation_profile import COAGULATION, CoagulationProfile, Quiet, Seconds, Specializations
+from drivers.meters.profile import Table
 from drivers.protocols.ieee11073 import nomenclature as mdc
-from drivers.protocols.ieee11073.procedure import Settings, TimePolicy
+from drivers.protocols.ieee11073.procedure import Settings
 
 __all__ = ["Ieee11073Profile"]
-
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-
-
-class Table(BaseModel):
-    """Base of a profile's tables: a misspelt key is an error, because it would be silently ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Conversation(Table):
@@ -43,62 +28,22 @@ class Conversation(Table):
     release_s: Seconds = 3.0
     segment_s: Seconds = 20.0
     quiet_s: Seconds = 2.0
-    release_when_quiet_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    release_when_quiet_s: Quiet = 10.0
     read_stored: bool = True
-
-
-class Clock(Table):
-    """``[clock]``: whether the meter's clock is set."""
-
-    set: TimePolicy = TimePolicy.NEVER
 
 
 class Usb(Table):
     """``[usb]``: device specializations by which a PHDC interface is recognised."""
 
-    specializations: tuple[Annotated[int, Field(ge=0, le=0xFFFF)], ...] = (mdc.COAGULATION_PROFILE & 0xFFFF,)
+    specializations: Specializations = COAGULATION
 
 
-class Ieee11073Profile(Table):
+class Ieee11073Profile(CoagulationProfile):
     """The whole profile."""
 
     driver: Literal["ieee11073"] = "ieee11073"
-    description: str = ""
-    zone: str | None = None
-    limits: Limits = Limits()
     association: Conversation = Conversation()
-    clock: Clock = Clock()
     usb: Usb = Usb()
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, zone: str | None) -> str | None:
-        try:
-            return None if zone is None else ZoneInfo(zone).key
-        except (KeyError, ValueError, OSError):
-            raise ValueError("no IANA time zone; write one like Europe/Berlin") from None
-
-    @model_validator(mode="after")
-    def _zone_for_a_clock_that_is_set(self) -> Self:
-        if self.clock.set is not TimePolicy.NEVER and self.zone is None:
-            raise ValueError("a meter's clock can be set only where its zone is known; write zone = ...")
-        return self
-
-    @classmethod
-    def read(cls, profile: Mapping[str, object]) -> Ieee11073Profile:
-        """Check a profile.
-
-        Raises:
-            ValueError: names every key that is wrong.
-        """
-        try:
-            return cls.model_validate(dict(profile))
-        except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, one['loc'])) or '(whole profile)'}: {one['msg'].removeprefix('Value error, ')}"
-                for one in error.errors(include_url=False, include_input=False)
-            ]
-            raise ValueError("; ".join(problems)) from None
 
     def settings(self, now: Callable[[ZoneInfo], datetime]) -> Settings:
         """The manager's settings; `now` tells the present in a zone."""

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
-    ValidationError,
     model_validator,
 )
 
 from drivers.meters.astm_profile import Serial
+from drivers.meters.profile import Profile, Table, Zone
 from drivers.protocols.poct1a.framing import MAX_DOCUMENT_OCTETS
 from drivers.protocols.poct1a.replies import AckDialect
 from drivers.protocols.poct1a.session import SessionSettings
 
 __all__ = ["Observation", "Poct1aProfile"]
-
-
-def _zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (KeyError, ValueError, OSError):
-        raise ValueError("no IANA time zone; write one like Europe/Berlin") from None
-
-
-class Table(BaseModel):
-    """Base of a profile's tables: a misspelt key is an error, because it would be silently ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Host(Table):
@@ -126,12 +109,11 @@ class Kinds(Table):
     accepted_status: tuple[str, ...] = ("A",)
 
 
-class Poct1aProfile(Table):
+class Poct1aProfile(Profile):
     """A whole profile; its keys are explained in `drivers.meters.poct1a`."""
 
     driver: Literal["poct1a"] = "poct1a"
-    description: str = ""
-    zone: Annotated[str, AfterValidator(_zone)] | None = None
+    zone: Zone | None = None
     host: Host = Host()
     serial: Serial = Serial()
     meter: Meter = Meter()
@@ -152,19 +134,3 @@ class Poct1aProfile(Table):
         """The part that the session needs."""
         zone = None if self.zone is None else ZoneInfo(self.zone)
         return SessionSettings(**self.host.model_dump(), zone=zone)
-
-    @classmethod
-    def read(cls, content: Mapping[str, Any]) -> Self:
-        """Check a profile's content, as TOML gives it.
-
-        Raises:
-            ValueError: a key is unknown, missing or unusable; every such key is named.
-        """
-        try:
-            return cls.model_validate(dict(content))
-        except ValidationError as error:
-            problems = (
-                f"{'.'.join(str(part) for part in problem['loc']) or 'profile'}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            )
-            raise ValueError("unusable POCT1-A profile: " + "; ".join(problems)) from None

@@ -15,8 +15,23 @@ from drivers.errors import DriverError
 __all__ = ["Listener", "Transport"]
 
 
-class Transport(ABC):
-    """An open connection to one meter. A context manager; leaving it closes it.
+class _Closing(ABC):
+    """A context manager; leaving it closes it."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Transport(_Closing):
+    """An open connection to one meter.
 
     Attributes:
         kind: ``serial``, ``tcp``, ``usb``, ``ble`` or ``replay``.
@@ -49,16 +64,8 @@ class Transport(ABC):
     def close(self) -> None:
         """End the connection. May be called again, and by another thread while one reads: that read ends."""
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Listener(ABC):
+class Listener(_Closing):
     """A place to which meters connect by themselves.
 
     Attributes:
@@ -79,7 +86,7 @@ class Listener(ABC):
             TransportError: the listener was closed.
         """
 
-    def concluded(self, transport: Transport, *, done: bool) -> None:  # noqa: B027  (most have nothing to do)
+    def concluded(self, transport: Transport, *, done: bool) -> None:
         """The conversation over a transport from `accept` is over.
 
         Args:
@@ -90,11 +97,3 @@ class Listener(ABC):
     @abstractmethod
     def close(self) -> None:
         """Stop listening; connections that are open stay so."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

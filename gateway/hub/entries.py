@@ -104,5 +104,4 @@ class Counts:
     readings: int
     waiting: int
     open_messages: int
-    undecodable: int
     rejected: int

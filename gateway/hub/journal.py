@@ -1,17 +1,15 @@
 """The journal: what a meter was told we have stands here, on disk, until the server's store is known to have it.
 
 One SQLite file (WAL, ``synchronous=FULL``). Every method that writes returns after the commit, except `credit`,
-`note_rejected` and `note_memo`: what they take is of no promise to anybody and goes with the next commit, or with
-`flush`.
+`put_down`, `note_rejected` and `note_memo`: what they take is of no promise to anybody and goes with the next
+commit, or with `flush`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -19,9 +17,11 @@ from uuid import UUID, uuid4
 from gateway.clock import utc
 from gateway.database import transaction
 from gateway.hub import rows
+from gateway.hub.commits import Commits, JournalError, Last
+from gateway.hub.conversations import Conversations
 from gateway.hub.entries import Closing, Contexts, Counts, Line, PastMessage, StoredPiece, Waiting
-from gateway.hub.rows import REJECTED_PER_LINE, Memo, Rejection
-from gateway.wire.reading import digest
+from gateway.hub.messages import Messages
+from gateway.hub.rows import REJECTED_PER_LINE
 
 __all__ = ["MIGRATIONS", "Journal", "JournalError"]
 
@@ -34,31 +34,6 @@ PRUNE_AT_ONCE = 200
 
 _NO_CONTEXTS = Contexts()
 _WAITING = "NOT EXISTS (SELECT 1 FROM receipt WHERE receipt.number = reading.number)"
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-
-class JournalError(Exception):
-    """The journal could not commit; nothing of the attempt is on disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Loose:
-    line: str
-    touched_at: str
-
-
-@dataclass(slots=True)
-class _Unwritten:
-    """What goes with the next commit."""
-
-    receipts: list[tuple[int, str, str, str]] = field(default_factory=list)
-    settled: list[tuple[int]] = field(default_factory=list)
-    rejected: list[Rejection] = field(default_factory=list)
-    memos: dict[tuple[str, str], Memo] = field(default_factory=dict)
-    """The newest of each line and key."""
-
-    def __bool__(self) -> bool:
-        return bool(self.receipts or self.settled or self.rejected or self.memos)
 
 
 class Journal:
@@ -66,20 +41,12 @@ class Journal:
 
     Attributes:
         uuid: the journal's identity, part of every reading's name.
-        damaged: SQLite found the file broken; it must be closed and set aside.
     """
 
     def __init__(self, database: sqlite3.Connection, path: Path, now: datetime) -> None:
         """Args: database: opened and migrated. path: its file. now: when an identity is made for a new one."""
-        self.path = path
-        self.damaged = False
         self._database = database
-        self._lock = threading.Lock()
-        self._unwritten = _Unwritten()
-        self._held: set[int] = set()
-        """Last messages of conversations that go on now."""
-        self._loose: dict[int, _Loose] = {}
-        """Last messages of conversations that broke off."""
+        self._conversations = Conversations()
         row = database.execute("SELECT uuid FROM journal").fetchone()
         if row is None:
             with transaction(database):
@@ -94,30 +61,29 @@ class Journal:
         for id_, line, at in database.execute(
             "SELECT id, line, touched_at FROM message WHERE resumable = 1 AND touched_at >= ?", (recently,)
         ):
-            self._loose[id_] = _Loose(line, at)
+            self._conversations.broke_off(id_, line, at)
         row = database.execute(
             "SELECT max(last_message, coalesce((SELECT max(id) FROM message), 0)), "
             "max(last_number, coalesce((SELECT max(number) FROM reading), 0)), "
             f"(SELECT min(number) FROM reading WHERE {_WAITING}), "
             "(SELECT coalesce(max(id), 0) FROM context) FROM journal"
         ).fetchone()
-        self._last_message: int = row[0]
-        self._last_number: int = row[1]
-        self._all_receipted: int = self._last_number if row[2] is None else row[2] - 1
+        self._commits = Commits(database, path, Last(row[0], row[1], row[3]))
+        self._last = self._commits.last
+        self._messages = Messages(database, self.uuid, self._last, self._conversations)
+        self._all_receipted: int = row[1] if row[2] is None else row[2] - 1
         """Up to here no reading waits for a receipt: a search need not look there."""
-        self._last_context: int = row[3]
         self._first_context = 0
         """Contexts before this one may have been removed."""
 
+    @property
+    def damaged(self) -> bool:
+        """SQLite found the file broken; it must be closed and set aside."""
+        return self._commits.damaged
+
     def close(self) -> None:
         """Write what waits and close the file."""
-        with self._lock:
-            try:
-                if self._unwritten:
-                    with transaction(self._database):
-                        self._write_unwritten()
-            finally:
-                self._database.close()
+        self._commits.close()
 
     # ---------------------------------------------------------------- messages and pieces
 
@@ -128,16 +94,13 @@ class Journal:
         acknowledgement. None when there is none that was touched since then, or when there are several: behind one
         host there may be several meters, and nobody knows which one this is.
         """
-        with self._reading() as database:
-            oldest = utc(since)
-            self._loose = {id_: loose for id_, loose in self._loose.items() if loose.touched_at >= oldest}
-            found = [id_ for id_, loose in self._loose.items() if loose.line == line.name]
-            if len(found) != 1:
+        with self._commits.reading() as database:
+            message = self._conversations.only_loose(line.name, utc(since))
+            if message is None:
                 return None
-            pieces = tuple(piece.octets for piece in rows.own_pieces_of(database, found[0]))
-            del self._loose[found[0]]
-            self._held.add(found[0])
-            return found[0], pieces
+            pieces = tuple(piece.octets for piece in rows.own_pieces_of(database, message))
+            self._conversations.take_up(message)
+            return message, pieces
 
     def put_down(self, message: int, *, settled: bool) -> None:
         """The conversation is over.
@@ -146,20 +109,20 @@ class Journal:
             message: its last message.
             settled: it ended in order, so nothing of the message will come again. Written with the next commit.
         """
-        with self._lock:
-            self._held.discard(message)
+        with self._commits.noting() as noted:
+            self._conversations.let_go(message)
             if settled:
-                self._unwritten.settled.append((message,))
+                noted.settled.append((message,))
                 return
             with suppress(sqlite3.Error):  # then it is not gone on with; the meter sends it from its beginning
                 for id_, line, at in self._database.execute(
                     "SELECT id, line, touched_at FROM message WHERE id = ?", (message,)
                 ):
-                    self._loose[id_] = _Loose(line, at)
+                    self._conversations.broke_off(id_, line, at)
 
     def pieces(self, message: int) -> list[StoredPiece]:
         """What a message consists of, in order."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             return rows.pieces_of(database, message)
 
     def add_piece(
@@ -189,29 +152,29 @@ class Journal:
             JournalError: nothing is on disk; do not acknowledge.
         """
         ids: list[int] | None = None
-        with self._writing() as database:
+        with self._commits.writing() as database:
             at = utc(piece.stamp.received_at)
             state = "whole" if ends else "open"
             if previous is not None:
                 database.execute("UPDATE message SET resumable = 0 WHERE id = ?", (previous,))
             if message is not None:
-                message = self._go_on(line, message, state, at)
+                message = self._messages.go_on(line, message, state, at)
                 rows.append_piece(database, message, piece, at)
             else:
-                ids = self._write_contexts(contexts)
-                message = self._begin(line, state, at, " ".join(map(str, ids)))
+                ids = self._messages.contexts(contexts, self._first_context)
+                message = self._messages.begin(line, state, at, ids)
                 rows.insert_piece(database, message, piece, at)
-        with self._lock:
+        with self._commits.noting():
             if ids is not None:
                 contexts.ids[:] = ids
-            self._held.add(message)
+            self._conversations.hold(message)
             if previous is not None:
-                self._held.discard(previous)
+                self._conversations.let_go(previous)
         return message
 
     def undecoded(self) -> list[tuple[int, Line]]:
         """Messages that are whole and whose readings are not yet written, oldest first."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             return rows.lines_of(database, "state = 'whole'")
 
     def conclude(self, outcomes: Sequence[tuple[int, Closing]]) -> range:
@@ -223,15 +186,15 @@ class Journal:
         Raises:
             JournalError: nothing of it is written.
         """
-        with self._writing() as database:
-            first = self._last_number + 1
+        with self._commits.writing():
+            first = self._last.number + 1
             for message, closing in outcomes:
-                self._conclude(database, message, closing)
-            return range(first, self._last_number + 1)
+                self._messages.conclude(message, closing)
+            return range(first, self._last.number + 1)
 
     def open_messages(self, untouched_since: datetime) -> list[tuple[int, Line]]:
         """Messages that wait for their end and got no piece since then."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             return rows.lines_of(database, "state = 'open' AND touched_at < ?", utc(untouched_since))
 
     def note_rejected(
@@ -239,34 +202,34 @@ class Journal:
     ) -> None:
         """Keep damaged octets beside their message; they were not acknowledged, and go with the next commit."""
         row = (message, line.name, octets[:REJECTED_OCTETS], reason, detail[:500], utc(at))
-        with self._lock:
-            self._unwritten.rejected.append(row)
-            del self._unwritten.rejected[:-REJECTED_PER_LINE]
+        with self._commits.noting() as noted:
+            noted.rejected.append(row)
+            del noted.rejected[:-REJECTED_PER_LINE]
 
     def rejected(self, message: int) -> list[bytes]:
         """Damaged octets kept beside a message, oldest first."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             found = database.execute(
                 "SELECT octets FROM rejected WHERE message_id = ? ORDER BY id", (message,)
             ).fetchall()
             written = [bytes(row["octets"]) for row in found]
-            return written + [row[2] for row in self._unwritten.rejected if row[0] == message]
+            return written + [row[2] for row in self._commits.noted.rejected if row[0] == message]
 
     def note_memo(self, line: Line, key: str, octets: bytes, at: datetime) -> None:
         """Keep what a later conversation on this line should know; it goes with the next commit."""
         if len(key) <= MEMO_CHARACTERS and len(octets) <= MEMO_OCTETS:
-            with self._lock:
-                self._unwritten.memos[line.name, key] = (line.name, key, octets, utc(at))
+            with self._commits.noting() as noted:
+                noted.memos[line.name, key] = (line.name, key, octets, utc(at))
 
     def memos(self, line: Line) -> dict[str, bytes]:
         """What earlier conversations on this line left, by key."""
-        with self._reading() as database:
-            unwritten = {key: row[2] for (name, key), row in self._unwritten.memos.items() if name == line.name}
+        with self._commits.reading() as database:
+            unwritten = {key: row[2] for (name, key), row in self._commits.noted.memos.items() if name == line.name}
             return rows.memos_of(database, line.name) | unwritten
 
     def last_messages(self, meter_key: str, limit: int) -> list[PastMessage]:
         """The last messages of a meter that held readings, newest first."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             found = database.execute(
                 "SELECT id FROM message WHERE meter_key = ? AND readings > 0 ORDER BY id DESC LIMIT ?",
                 (meter_key, limit),
@@ -277,7 +240,7 @@ class Journal:
 
     def waiting(self, after: int, limit: int) -> list[Waiting]:
         """The next readings without a receipt whose number is greater than `after`, in order."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             found = database.execute(
                 f"SELECT number, payload, sha256 FROM reading WHERE number > ? AND {_WAITING} "
                 "ORDER BY number LIMIT ?",
@@ -287,7 +250,7 @@ class Journal:
 
     def unreceipted(self, port: str) -> int:
         """How much that came through a port the server is not known to have: messages not decoded, readings."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             row = database.execute(
                 "SELECT coalesce(sum(state IN ('open', 'whole')), 0) + coalesce(sum(readings), 0) - "
                 "(SELECT count(*) FROM receipt JOIN reading USING (number) JOIN message ON message.id = message_id "
@@ -298,13 +261,13 @@ class Journal:
 
     def digest(self, number: int) -> str | None:
         """SHA-256 of a reading's payload; None when there is no such reading (any more)."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             row = database.execute("SELECT sha256 FROM reading WHERE number = ?", (number,)).fetchone()
         return row["sha256"] if row else None
 
     def payload(self, number: int) -> Waiting | None:
         """One reading, receipted or not."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             row = database.execute(
                 "SELECT number, payload, sha256 FROM reading WHERE number = ?", (number,)
             ).fetchone()
@@ -312,13 +275,13 @@ class Journal:
 
     def credit(self, number: int, verdict: str, epoch: str, at: datetime) -> None:
         """Note a receipt; it is written with the next commit. The caller has compared digest and epoch."""
-        with self._lock:
-            self._unwritten.receipts.append((number, verdict, epoch, utc(at)))
+        with self._commits.noting() as noted:
+            noted.receipts.append((number, verdict, epoch, utc(at)))
 
     @property
     def unwritten(self) -> bool:
         """Whether something waits for the next commit that should not wait for long."""
-        return bool(self._unwritten.receipts or self._unwritten.rejected or self._unwritten.memos)
+        return self._commits.noted.is_awaited
 
     def flush(self) -> None:
         """Write what goes with the next commit, if there is any.
@@ -327,7 +290,7 @@ class Journal:
             JournalError: it stays noted and goes with a later commit.
         """
         if self.unwritten:
-            with self._writing():
+            with self._commits.writing():
                 pass
 
     @property
@@ -341,7 +304,7 @@ class Journal:
         Returns:
             Whether it was adopted; False for one that was left before, and for the present one.
         """
-        with self._writing() as database:
+        with self._commits.writing() as database:
             known = database.execute("SELECT 1 FROM epoch WHERE id = ?", (epoch,)).fetchone()
             if known is None:
                 database.execute(
@@ -357,9 +320,9 @@ class Journal:
 
     def prune(self, before: datetime) -> int:
         """Delete messages whose every reading got its receipt before then. Returns how many; call until 0."""
-        with self._writing() as database:
+        with self._commits.writing() as database:
             database.execute(
-                "UPDATE journal SET last_message = ?, last_number = ?", (self._last_message, self._last_number)
+                "UPDATE journal SET last_message = ?, last_number = ?", (self._last.message, self._last.number)
             )
             removed, self._first_context = rows.remove_messages(database, utc(before), PRUNE_AT_ONCE)
             return removed
@@ -370,121 +333,14 @@ class Journal:
         Raises:
             JournalError: the disk is still full, read-only or failing.
         """
-        with self._writing() as database:
+        with self._commits.writing() as database:
             database.execute("UPDATE journal SET created_at = created_at")
 
     def counts(self) -> Counts:
         """How much is in here."""
-        with self._reading() as database:
+        with self._commits.reading() as database:
             row = database.execute(
                 "SELECT coalesce(sum(readings), 0), coalesce(sum(readings), 0) - (SELECT count(*) FROM receipt), "
-                "(SELECT count(*) FROM message WHERE state = 'open'), "
-                "coalesce(sum(state = 'undecodable'), 0), (SELECT count(*) FROM rejected) FROM message"
+                "coalesce(sum(state = 'open'), 0), (SELECT count(*) FROM rejected) FROM message"
             ).fetchone()
         return Counts(*row)
-
-    # ---------------------------------------------------------------- inside
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._database
-            except sqlite3.Error as error:
-                raise self._broken(error, "read") from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One commit; takes along what is unwritten. The lock is held until the octets are on disk."""
-        with self._lock:
-            last = (self._last_message, self._last_number, self._last_context)
-            try:
-                with transaction(self._database) as database:
-                    if self._unwritten:
-                        self._write_unwritten()
-                    yield database
-            except BaseException as error:
-                self._last_message, self._last_number, self._last_context = last
-                if isinstance(error, sqlite3.Error):
-                    raise self._broken(error, "commit") from error
-                raise
-            if self._unwritten:
-                self._unwritten = _Unwritten()
-
-    def _write_unwritten(self) -> None:
-        if self._unwritten.settled:
-            self._database.executemany("UPDATE message SET resumable = 0 WHERE id = ?", self._unwritten.settled)
-        if self._unwritten.receipts:
-            rows.insert_receipts(self._database, self._unwritten.receipts)
-        rows.insert_rejections(self._database, self._unwritten.rejected)
-        if self._unwritten.memos:
-            rows.insert_memos(self._database, list(self._unwritten.memos.values()))
-
-    def _write_contexts(self, contexts: Contexts) -> list[int]:
-        """Write those that are not there. Returns: the ids of all."""
-        ids = [] if contexts.ids and contexts.ids[0] < self._first_context else list(contexts.ids)
-        for context in contexts.pieces[len(ids) :]:
-            self._last_context += 1  # `_writing` takes it back if the commit fails
-            rows.insert_context(self._database, self._last_context, context)
-            ids.append(self._last_context)
-        return ids
-
-    def _begin(self, line: Line, state: str, at: str, contexts: str) -> int:
-        message = self._last_message + 1
-        self._database.execute(
-            "INSERT INTO message (id, port, line, driver, origin, state, touched_at, resumable, contexts) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)",
-            (message, line.port, line.name, line.driver, line.origin.value, state, at, contexts),
-        )
-        self._last_message = message  # `_writing` takes it back if the commit fails
-        return message
-
-    def _go_on(self, line: Line, message: int, state: str, at: str) -> int:
-        """Touch an open message. One that was given up meanwhile is begun again with all its pieces."""
-        changed = self._database.execute(
-            "UPDATE message SET touched_at = ?, state = ? WHERE id = ? AND state = 'open'", (at, state, message)
-        ).rowcount
-        if changed:
-            return message
-        again = self._begin(line, state, at, " ".join(map(str, rows.contexts_of(self._database, message))))
-        rows.copy_pieces(self._database, message, again)
-        return again
-
-    def _conclude(self, database: sqlite3.Connection, message: int, closing: Closing) -> None:
-        first = self._last_number + 1
-        changed = database.execute(
-            "UPDATE message SET state = ?, meter_key = ?, first_number = ?, readings = ? "
-            "WHERE id = ? AND state IN ('open', 'whole')",
-            (closing.state, closing.meter_key, first, len(closing.drafts), message),
-        ).rowcount
-        if not changed:
-            return
-        for position, draft in enumerate(closing.drafts):
-            payload = draft.encode(self.uuid, first + position, message, position)
-            database.execute(
-                "INSERT INTO reading (number, message_id, position, sha256, payload) VALUES (?, ?, ?, ?, ?)",
-                (first + position, message, position, digest(payload), payload),
-            )
-        self._last_number += len(closing.drafts)
-        if closing.state == "decoded":
-            self._close_repeated(database, message)
-
-    def _close_repeated(self, database: sqlite3.Connection, message: int) -> None:
-        """A message that broke off and now came whole is no loss: the whole one begins with all its octets."""
-        others = database.execute(
-            "SELECT id, resumable FROM message WHERE state = 'open' AND id < ?1 "
-            "AND line = (SELECT line FROM message WHERE id = ?1)",
-            (message,),
-        ).fetchall()
-        broken = [row["id"] for row in others if not (row["id"] in self._held and row["resumable"])]
-        if not broken:
-            return
-        whole = rows.octets_of(database, message)
-        for other in broken:
-            if whole.startswith(rows.octets_of(database, other)):
-                database.execute("UPDATE message SET state = 'repeated' WHERE id = ?", (other,))
-
-    def _broken(self, error: sqlite3.Error, what: str) -> JournalError:
-        code = getattr(error, "sqlite_errorcode", 0) or 0
-        self.damaged = self.damaged or code & 0xFF in _DAMAGED
-        return JournalError(f"{self.path}: cannot {what}: {error}")

@@ -11,13 +11,13 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.database import StoreError, open_database
+from gateway.hub.commits import is_damage
 from gateway.hub.journal import MIGRATIONS, Journal
 
 __all__ = ["alone", "open_for_reading", "open_journal", "set_aside", "set_aside_files"]
 
 PARTS = ("", "-wal", "-shm")
 """A SQLite file in WAL mode and its companions: the newest commits may stand in the log alone."""
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 CACHE_KIB = 1024
 
 
@@ -114,7 +114,7 @@ def _open(path: Path, now: datetime) -> Journal:
     try:
         database = open_database(path, MIGRATIONS)
     except StoreError as error:
-        if isinstance(error.__cause__, sqlite3.DatabaseError) and _damaged(error.__cause__):
+        if isinstance(error.__cause__, sqlite3.DatabaseError) and is_damage(error.__cause__):
             raise _DamagedError(str(error)) from error
         raise
     try:
@@ -122,7 +122,7 @@ def _open(path: Path, now: datetime) -> Journal:
         return Journal(database, path, now)
     except sqlite3.DatabaseError as error:
         database.close()
-        if _damaged(error):
+        if is_damage(error):
             raise _DamagedError(str(error)) from error
         raise StoreError(f"{path}: cannot be read: {error}") from error
 
@@ -140,15 +140,11 @@ def _check(path: Path) -> None:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        if _damaged(error):
+        if is_damage(error):
             raise _DamagedError(str(error)) from error
         raise StoreError(f"{path}: cannot be read: {error}; check the file's owner and the disk") from error
     if verdict != "ok":
         raise _DamagedError(verdict)
-
-
-def _damaged(error: sqlite3.DatabaseError) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _DAMAGED
 
 
 def _note(path: Path) -> Path:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from simulators.astm.frames import ETB, ETX
+from simulators.mounts.steps import Pause, Step, Unplug
 from simulators.part import Part
 
-__all__ = ["Fault", "FaultKind", "Line", "Pause", "Step", "Unplug"]
+__all__ = ["Fault", "FaultKind", "Line"]
 
 _NOISE = b"\x7f"
 
@@ -77,23 +77,6 @@ class Fault(Part):
             wanted = ", ".join(sorted(needed)) or "nothing more"
             raise ValueError(f"a {self.kind} needs {wanted}, but has {', '.join(sorted(given)) or 'nothing more'}")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Nothing leaves for a while."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unplug:
-    """The cable is pulled; after `seconds` it is put back. What was to follow never leaves."""
-
-    seconds: float
-
-
-Step = bytes | Pause | Unplug
 
 
 class Line:

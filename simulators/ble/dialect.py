@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from simulators.ble.encoding import Length
-from simulators.part import Part, Text
+from simulators.part import Part, Text, WrittenFault
 
 __all__ = ["DIALECTS", "Dialect", "Fault", "FaultKind", "Radio", "Requires", "Security"]
 
@@ -151,7 +151,7 @@ class FaultKind(StrEnum):
     """Before connection `Fault.at` the meter forgets its bonds."""
 
 
-class Fault(Part):
+class Fault(WrittenFault):
     """One fault, for example ``drop:at=5`` or ``slow:at=2,seconds=0.5``."""
 
     kind: FaultKind
@@ -163,21 +163,3 @@ class Fault(Part):
         if (self.seconds is not None) != (self.kind is FaultKind.SLOW):
             raise ValueError("slow, and only slow, needs seconds")
         return self
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``KIND:NAME=VALUE,NAME=VALUE``.
-
-        Raises:
-            ValueError: it is none; the message says what is wrong.
-        """
-        kind, _, rest = text.partition(":")
-        pairs = [part.partition("=") for part in rest.split(",") if part]
-        try:
-            return cls.model_validate({"kind": kind, **{name.strip(): value.strip() for name, _, value in pairs}})
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, problem['loc'])) or kind}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            )
-            raise ValueError(f"fault {text!r}: {problems}") from None

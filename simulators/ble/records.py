@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from simulators.ieee11073.deliveries import Deliveries
+from simulators.deliveries import Deliveries
 from simulators.ledger import Ledger
 from simulators.meter import Meter, Stored
 

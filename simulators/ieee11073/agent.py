@@ -12,8 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from simulators.deliveries import Deliveries
 from simulators.ieee11073 import encoding as e
-from simulators.ieee11073.deliveries import Deliveries
 from simulators.ieee11073.dialect import Dialect, Fault, FaultKind, Transfer
 from simulators.ieee11073.objects import (
     STORE,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 from threading import Event
 
+from simulators.deliveries import Deliveries
 from simulators.ieee11073.agent import Agent, State
-from simulators.ieee11073.deliveries import Deliveries
 from simulators.ieee11073.scenario import Ieee11073Scenario
 from simulators.ledger import Ledger
 from simulators.meter import Meter, Stored

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from simulators.part import Part
+from simulators.mounts.steps import Pause, Step, Unplug
+from simulators.part import WrittenFault
 
-__all__ = ["Fault", "FaultKind", "Line", "Pause", "Step", "Unplug"]
+__all__ = ["Fault", "FaultKind", "Line"]
 
 _BETWEEN_PIECES_S: Final = 0.002
 
@@ -54,8 +54,12 @@ _NEEDS: Final[dict[FaultKind, set[str]]] = {
 }
 
 
-class Fault(Part):
-    """One fault, at one document or one octet. `octets` is hexadecimal."""
+class Fault(WrittenFault):
+    """One fault, at one document or one octet, for example ``cut:octet=1500,seconds=0.2``.
+
+    Attributes:
+        octets: in hexadecimal.
+    """
 
     kind: FaultKind
     document: Annotated[int, Field(ge=1)] | None = None
@@ -72,41 +76,6 @@ class Fault(Part):
             needs = ", ".join(sorted(_NEEDS[self.kind]))
             raise ValueError(f"a {self.kind} needs {needs}, but has {', '.join(sorted(given)) or 'nothing'}")
         return self
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``KIND:NAME=VALUE,NAME=VALUE``, for example ``cut:octet=1500,seconds=0.2``.
-
-        Raises:
-            ValueError: it is none; the message says what the kind needs.
-        """
-        kind, _, rest = text.partition(":")
-        pairs = [part.partition("=") for part in rest.split(",") if part]
-        try:
-            return cls.model_validate({"kind": kind, **{name.strip(): value.strip() for name, _, value in pairs}})
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, problem['loc'])) or kind}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            )
-            raise ValueError(f"fault {text!r}: {problems}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Nothing leaves for a while."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unplug:
-    """The connection breaks; after `seconds` it may come back. What was to follow never leaves."""
-
-    seconds: float
-
-
-Step = bytes | Pause | Unplug
 
 
 class Line:

@@ -28,7 +28,7 @@ TOKEN_PATH = "/token"
 STORES_NOTHING = frozenset({FhirManner.ENTRY, FhirManner.ACCEPTED})
 
 
-class FhirProvider:
+class FhirProvider(HttpServer):
     """A FHIR server at any path; with `tokens` also a token endpoint at ``/token``.
 
     The ledger gets one ``request`` line for each request that would change something: its octets (as text, each
@@ -47,10 +47,10 @@ class FhirProvider:
         tokens: Tokens | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        super().__init__(tls)
         self._ledger = ledger
         self._schedule = schedule or Schedule(FhirBehaviour())
         self._tokens = tokens
-        self._server = HttpServer(self._answer, tls)
         self._scheme = "http" if tls is None else "https"
         self._resources = Resources()
         self._arrived = 0
@@ -64,19 +64,11 @@ class FhirProvider:
                 raise LedgerError(f"{ledger.name}: no ledger of a FHIR server, it has a line {line['event']!r}")
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
-        """Listen; returns the address, with the real port when 0 was asked for.
-
-        Raises:
-            OSError: the address is taken or not ours.
-        """
-        address = await self._server.start(host, port)
+        """The same; the address of the token endpoint is known then."""
+        address = await super().start(host, port)
         if self._tokens is not None:
             self._tokens.url = f"{self._scheme}://{address[0]}:{address[1]}{TOKEN_PATH}"
         return address
-
-    async def stop(self) -> None:
-        """Stop listening and drop all connections."""
-        await self._server.stop()
 
     async def _answer(self, request: Request) -> Reply:
         if self._tokens is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from simulators.provider.streams import StreamServer
 
 __all__ = ["Broken", "HttpServer", "Reply", "Request"]
 
@@ -47,49 +49,18 @@ class Reply:
     broken: Broken = Broken.NOT
 
 
-class HttpServer:
+class HttpServer(StreamServer):
     """Answers requests of any number of connections, one after another on each."""
 
-    def __init__(self, answer: Callable[[Request], Awaitable[Reply]], tls: ssl.SSLContext | None = None) -> None:
-        """Nothing is listened to before `start`."""
-        self._answer = answer
-        self._tls = tls
-        self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+    @abstractmethod
+    async def _answer(self, request: Request) -> Reply:
+        """The answer to one request."""
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
-        """Listen; returns the address, with the real port when 0 was asked for.
-
-        Raises:
-            OSError: the address is taken or not ours.
-        """
-        self._server = await asyncio.start_server(self._serve, host, port, ssl=self._tls)
-        address = self._server.sockets[0].getsockname()
-        return str(address[0]), int(address[1])
-
-    async def stop(self) -> None:
-        """Stop listening and drop all connections."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for task in tuple(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # a stream handler always runs in one
-        self._connections.add(task)
-        try:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What is no HTTP ends the connection, as its end does.
+        with contextlib.suppress(EOFError, ValueError, asyncio.LimitOverrunError):
             while await self._one(reader, writer):
                 pass
-        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
-            pass  # the far end, or `stop`, ended it, or it was no HTTP
-        finally:
-            self._connections.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await writer.wait_closed()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its answer. Returns whether the connection goes on."""
@@ -108,18 +79,7 @@ class HttpServer:
         reply = await self._answer(Request(method, unquote(parts.path), query, headers, body))
         if reply.broken is Broken.SILENT:
             return False
-        fields = {"Content-Length": str(len(reply.body)), **reply.headers}
-        try:
-            reason = HTTPStatus(reply.status).phrase
-        except ValueError:
-            reason = "Status"
-        answer = [
-            f"HTTP/1.1 {reply.status} {reason}",
-            *(f"{name}: {value}" for name, value in fields.items()),
-            "",
-            "",
-        ]
-        octets = "\r\n".join(answer).encode("latin-1") + reply.body
+        octets = _head(reply) + reply.body
         half = reply.broken is Broken.HALF
         writer.write(octets[: len(octets) - (len(reply.body) + 1) // 2] if half else octets)
         await writer.drain()

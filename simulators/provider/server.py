@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import re
 import ssl
@@ -14,6 +13,7 @@ from simulators.provider.behaviour import CODED, REFUSALS, Behaviour, Manner
 from simulators.provider.hl7 import Header, UnreadableError, acknowledgement, header
 from simulators.provider.mllp import Reader, TooLongError, block
 from simulators.provider.schedule import Schedule
+from simulators.provider.streams import StreamServer
 
 __all__ = ["Provider"]
 
@@ -26,7 +26,7 @@ _ERRORS = {
 }
 
 
-class Provider:
+class Provider(StreamServer):
     """Takes messages from any number of connections.
 
     The ledger gets one ``message`` line for each copy that arrived: its control id (MSH-10), which copy it is,
@@ -43,14 +43,12 @@ class Provider:
         self, ledger: Ledger, script: Schedule[Behaviour] | None = None, *, tls: ssl.SSLContext | None = None
     ) -> None:
         """`tls`: what connections are made with; None for MLLP in the clear."""
+        super().__init__(tls)
         self._ledger = ledger
         self._script = script or Schedule(Behaviour())
-        self._tls = tls
         self._arrived = 0
         self._copies: dict[str, int] = {}
         self._accepted: dict[str, str] = {}
-        self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
         for line in ledger.lines:
             if line["event"] not in ("message", "unreadable"):
                 raise LedgerError(f"{ledger.name}: no ledger of a provider, it has a line {line['event']!r}")
@@ -59,44 +57,15 @@ class Provider:
                 if line["accepted"]:
                     self._accepted.setdefault(line["control_id"], line["sha256"])
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
-        """Listen; returns the address, with the real port when 0 was asked for.
-
-        Raises:
-            OSError: the address is taken or not ours.
-        """
-        self._server = await asyncio.start_server(self._serve, host, port, ssl=self._tls)
-        address = self._server.sockets[0].getsockname()
-        return str(address[0]), int(address[1])
-
-    async def stop(self) -> None:
-        """Stop listening and drop all connections."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for task in tuple(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # a stream handler always runs in one
-        self._connections.add(task)
-        try:
-            await self._converse(reader, writer)
-        except (OSError, TooLongError, asyncio.CancelledError):
-            pass  # the far end, or `stop`, ended it: nothing that was not answered counts
-        finally:
-            self._connections.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await writer.wait_closed()
-
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = Reader()
         previous: Header | None = None
         while octets := await reader.read(_CHUNK):
-            for message in frames.feed(octets):
+            try:
+                messages = frames.feed(octets)
+            except TooLongError:
+                return
+            for message in messages:
                 self._arrived += 1
                 try:
                     head = header(message)

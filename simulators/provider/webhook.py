@@ -93,7 +93,7 @@ class PostBehaviour:
         return cls(manner)
 
 
-class PostServer:
+class PostServer(HttpServer):
     """Takes posts at any path.
 
     The ledger gets one ``post`` line for each: its webhook-id, which copy it is, whether it was kept, whether its
@@ -115,13 +115,13 @@ class PostServer:
         keys: tuple[bytes, ...] = (),
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        super().__init__(tls)
         self._ledger = ledger
         self._schedule = schedule or Schedule(PostBehaviour())
         self._keys = keys
         self._arrived = 0
         self._copies: Counter[str] = Counter()
         self._first: dict[str, str] = {}
-        self._server = HttpServer(self._answer, tls)
         for line in ledger.lines:
             if line["event"] not in ("post", "unsigned"):
                 raise LedgerError(f"{ledger.name}: no ledger of a web service, it has a line {line['event']!r}")
@@ -129,18 +129,6 @@ class PostServer:
                 self._copies[line["id"]] = line["copy"]
                 if line["accepted"]:
                     self._first.setdefault(line["id"], line["sha256"])
-
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
-        """Listen; returns the address, with the real port when 0 was asked for.
-
-        Raises:
-            OSError: the address is taken or not ours.
-        """
-        return await self._server.start(host, port)
-
-    async def stop(self) -> None:
-        """Stop listening and drop all connections."""
-        await self._server.stop()
 
     async def _answer(self, request: Request) -> Reply:
         name = request.headers.get("webhook-id", "")

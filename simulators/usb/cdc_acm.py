@@ -37,7 +37,8 @@ class CdcAcmDevice(SerialDevice):
                 descriptors.device(identity.vendor_id, identity.product_id, device_class=0x02),
                 descriptors.configuration(control + data, 2),
                 (identity.manufacturer, identity.product, identity.serial),
-            )
+            ),
+            OUT,
         )
 
     def class_request(self, setup: Setup, data: bytes) -> bytes:
@@ -61,12 +62,6 @@ class CdcAcmDevice(SerialDevice):
             case _:
                 raise StallError
         return b""
-
-    def bulk_out(self, endpoint: int, octets: bytes) -> None:
-        """Octets for the meter."""
-        if endpoint != OUT or not self.configured:
-            raise StallError
-        self._to_meter(octets)
 
     def bulk_in(self, endpoint: int) -> bytes | None:
         """Octets of the meter; there is never a notification."""

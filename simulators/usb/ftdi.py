@@ -56,7 +56,8 @@ class FtdiAdapter(SerialDevice):
                 descriptors.device(identity.vendor_id, identity.product_id, release=0x0600),
                 descriptors.configuration(body, 1, attributes=0xA0, milliamperes=90),
                 (identity.manufacturer, identity.product, identity.serial),
-            )
+            ),
+            OUT,
         )
         self.latency_ms = 16
         self._now_s = now_s
@@ -92,12 +93,6 @@ class FtdiAdapter(SerialDevice):
             case _:
                 raise StallError
         return b""
-
-    def bulk_out(self, endpoint: int, octets: bytes) -> None:
-        """Octets for the meter."""
-        if endpoint != OUT or not self.configured:
-            raise StallError
-        self._to_meter(octets)
 
     def bulk_in(self, endpoint: int) -> bytes | None:
         """Octets of the meter behind the status, or the status alone when it is due."""

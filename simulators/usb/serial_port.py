@@ -16,7 +16,7 @@ from pydantic import Field
 
 from simulators.mounts.link import SLICE_S, Link, discard_input
 from simulators.part import Part
-from simulators.usb.device import Descriptors, UsbDevice
+from simulators.usb.device import Descriptors, StallError, UsbDevice
 from simulators.usb.vhci import Hub
 
 __all__ = ["LineSettings", "SerialDevice", "SerialIdentity", "UsbMount"]
@@ -50,6 +50,9 @@ class LineSettings(NamedTuple):
 class SerialDevice(UsbDevice):
     """The adapter. Subclasses know how a host speaks to its kind.
 
+    Args:
+        out: address of the endpoint that takes octets for the meter.
+
     Attributes:
         line: as the host set it last.
         dtr, rts: the lines that the host drives.
@@ -57,8 +60,9 @@ class SerialDevice(UsbDevice):
     What a host sends while no meter listens is lost, as on any serial line.
     """
 
-    def __init__(self, descriptors: Descriptors) -> None:
+    def __init__(self, descriptors: Descriptors, out: int) -> None:
         super().__init__(descriptors)
+        self._out = out
         self.line = LineSettings()
         self.dtr = self.rts = False
         self._ours: socket.socket | None = None
@@ -75,6 +79,14 @@ class SerialDevice(UsbDevice):
 
     def halt_cleared(self, endpoint: int) -> None:
         """Nothing halts here."""
+
+    def bulk_out(self, endpoint: int, octets: bytes) -> None:
+        """Octets for the meter."""
+        if endpoint != self._out or not self.configured:
+            raise StallError
+        if self._ours is not None:
+            with contextlib.suppress(OSError):  # the meter does not listen
+                self._ours.send(octets)
 
     def take_contact(self) -> socket.socket | None:
         """The meter's end of the line, once for each time that a host opened the port."""
@@ -94,11 +106,6 @@ class SerialDevice(UsbDevice):
         if dtr:
             self._ours, self._meters = socket.socketpair()
             self._ours.setblocking(False)
-
-    def _to_meter(self, octets: bytes) -> None:
-        if self._ours is not None:
-            with contextlib.suppress(OSError):  # the meter does not listen
-                self._ours.send(octets)
 
     def _from_meter(self, max_octets: int) -> bytes:
         if self._ours is None:

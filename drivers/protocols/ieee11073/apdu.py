@@ -12,7 +12,6 @@ from collections.abc import Callable
 from drivers.errors import ProtocolReason
 from drivers.protocols.ieee11073.association_apdu import (
     PROTOCOL_20601,
-    PROTOCOL_EXTERNAL,
     Aare,
     Aarq,
     Abrt,
@@ -44,7 +43,6 @@ from drivers.protocols.ieee11073.mder import PAIR, Reader, malformed
 __all__ = [
     "CHOICES",
     "PROTOCOL_20601",
-    "PROTOCOL_EXTERNAL",
     "Aare",
     "Aarq",
     "Abrt",

@@ -11,8 +11,8 @@ from drivers.contract import Context, Rejected
 from drivers.errors import ProtocolError, ProtocolReason
 from drivers.protocols.ieee11073.apdu import Aarq, Apdu, EventReply, EventReport
 from drivers.protocols.ieee11073.association import Talk, examined, response, verdict
+from drivers.protocols.ieee11073.configuration import ConfigReply
 from drivers.protocols.ieee11073.exchange import Exchange
-from drivers.protocols.ieee11073.information import ConfigReply
 from drivers.protocols.ieee11073.objects import Configuration
 from drivers.protocols.ieee11073.states import Happening, State
 

@@ -32,21 +32,19 @@ from drivers.protocols.ieee11073.apdu import (
     Set,
     SetReply,
 )
-from drivers.protocols.ieee11073.information import (
+from drivers.protocols.ieee11073.configuration import ConfigReply, ConfigReport
+from drivers.protocols.ieee11073.information import read_action, read_event
+from drivers.protocols.ieee11073.objects import Configuration, KnownConfiguration, configuration_of
+from drivers.protocols.ieee11073.procedure import Ask, Listen, Procedure, Quiet, Step
+from drivers.protocols.ieee11073.scans import DataReply
+from drivers.protocols.ieee11073.segments import (
     SEGMENT,
     SEGMENT_AGENT_ABORT,
     SEGMENT_CONFIRM,
     SEGMENT_FIRST,
     SEGMENT_LAST,
-    ConfigReply,
-    ConfigReport,
-    DataReply,
     SegmentData,
-    read_action,
-    read_event,
 )
-from drivers.protocols.ieee11073.objects import Configuration, KnownConfiguration, configuration_of
-from drivers.protocols.ieee11073.procedure import Ask, Listen, Procedure, Quiet, Step
 from drivers.protocols.ieee11073.states import Happening
 
 __all__ = ["Talk", "event_reply", "examined", "happening_of", "holds_report", "response", "verdict"]

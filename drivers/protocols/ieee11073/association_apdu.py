@@ -14,7 +14,6 @@ from drivers.protocols.ieee11073.mder import PAIR, U16, U32, Reader, listing, si
 
 __all__ = [
     "PROTOCOL_20601",
-    "PROTOCOL_EXTERNAL",
     "Aare",
     "Aarq",
     "Abrt",
@@ -27,7 +26,6 @@ __all__ = [
 ]
 
 PROTOCOL_20601 = 20601
-PROTOCOL_EXTERNAL = 0xFFFF
 
 _ASSOCIATION = Struct(">IHIII")
 _CONFIGURATION = Struct(">HHBB")

@@ -14,11 +14,14 @@ from typing import Any
 
 from drivers.errors import FramingError, FramingReason, ProtocolError, ProtocolReason
 from drivers.protocols.ieee11073 import apdu as a
-from drivers.protocols.ieee11073 import information as i
 from drivers.protocols.ieee11073 import nomenclature as mdc
+from drivers.protocols.ieee11073.configuration import ConfigReply, ConfigReport
+from drivers.protocols.ieee11073.information import Information, read_action, read_event
 from drivers.protocols.ieee11073.mder import Reader
 from drivers.protocols.ieee11073.message import Damaged, read_message, split, surroundings_of
 from drivers.protocols.ieee11073.reports import Observation
+from drivers.protocols.ieee11073.scans import DataReply, Form, ScanReport
+from drivers.protocols.ieee11073.segments import SegmentData, SegmentList
 from drivers.protocols.ieee11073.values import attribute, code, number_or_text, value
 
 __all__ = ["messages"]
@@ -102,13 +105,13 @@ def _shown(
     if type(apdu) in _KINDS:
         return {"apdu": _KINDS[type(apdu)], **_association(apdu, base)}, isinstance(apdu, a.Aarq)
     shown: dict[str, Any] = {"apdu": "PRST", "operation": _operation(apdu)}
-    information: i.Information | None = None
+    information: Information | None = None
     if isinstance(apdu, a.EventReport | a.EventReply):
-        information = i.read_event(apdu)
+        information = read_event(apdu)
         shown |= _common(apdu) | {"event": code(apdu.event, mdc.EVENTS), "event-time": apdu.time}
         shown |= {"info": _information(information, apdu.info, base)}
     elif isinstance(apdu, a.Action | a.ActionReply):
-        information = i.read_action(apdu)
+        information = read_action(apdu)
         shown |= _common(apdu) | {"action": code(apdu.action, mdc.ACTIONS)}
         shown |= {"info": _information(information, apdu.info, base)}
     elif isinstance(apdu, a.GetReply | a.SetReply):
@@ -122,9 +125,9 @@ def _shown(
         shown |= {"invoke-id": apdu.invoke_id, "error": apdu.value, "parameter": apdu.parameter.hex()}
     elif isinstance(apdu, a.OperationReject):
         shown |= {"invoke-id": apdu.invoke_id, "problem": apdu.problem}
-    if isinstance(information, i.ScanReport | i.SegmentData | i.DataReply):
+    if isinstance(information, ScanReport | SegmentData | DataReply):
         _resolve(shown, contexts, whole)
-    is_context = isinstance(information, i.ConfigReport | i.SegmentList) or isinstance(apdu, a.GetReply)
+    is_context = isinstance(information, ConfigReport | SegmentList) or isinstance(apdu, a.GetReply)
     return shown, is_context
 
 
@@ -173,10 +176,10 @@ def _protocol(protocol: a.DataProtocol, base: int) -> dict[str, Any]:
     }
 
 
-def _information(information: i.Information | None, info: bytes, base: int) -> Any:
+def _information(information: Information | None, info: bytes, base: int) -> Any:
     if information is None:
         return info.hex() or None
-    if isinstance(information, i.ConfigReport):
+    if isinstance(information, ConfigReport):
         return {
             "config-report-id": f"{information.config_id:04X}",
             "objects": [
@@ -188,19 +191,19 @@ def _information(information: i.Information | None, info: bytes, base: int) -> A
                 for each in information.objects
             ],
         }
-    if isinstance(information, i.ConfigReply):
+    if isinstance(information, ConfigReply):
         return {
             "config-report-id": f"{information.config_id:04X}",
             "result": {"code": information.result, "name": _CONFIG_RESULTS.get(information.result)},
         }
-    if isinstance(information, i.ScanReport):
+    if isinstance(information, ScanReport):
         return _scan_report(information, base)
-    if isinstance(information, i.SegmentList):
+    if isinstance(information, SegmentList):
         return [
             {"instance": each.instance, "attributes": [attribute(one, base) for one in each.attributes]}
             for each in information.segments
         ]
-    if isinstance(information, i.DataReply):
+    if isinstance(information, DataReply):
         report = information.report()
         return {
             "rel-time-stamp": information.time,
@@ -213,13 +216,13 @@ def _information(information: i.Information | None, info: bytes, base: int) -> A
     return {name: value(content) for name, content in shown.items()}
 
 
-def _scan_report(report: i.ScanReport, base: int) -> dict[str, Any]:
+def _scan_report(report: ScanReport, base: int) -> dict[str, Any]:
     scans: list[dict[str, Any]] = []
     for scan in report.scans:
         shown: dict[str, Any] = {"offset": base + scan.at, "handle": scan.handle}
         if scan.person is not None:
             shown["person-id"] = scan.person
-        if report.form is i.Form.VARIABLE:
+        if report.form is Form.VARIABLE:
             told = a.attribute_list(Reader(scan.octets, scan.at))
             shown["attributes"] = [attribute(each, base) for each in told]
         else:

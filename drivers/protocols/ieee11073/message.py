@@ -25,20 +25,14 @@ from drivers.protocols.ieee11073.apdu import (
 )
 from drivers.protocols.ieee11073.association import examined
 from drivers.protocols.ieee11073.attributes import read
+from drivers.protocols.ieee11073.configuration import ConfigReport
 from drivers.protocols.ieee11073.framing import ApduStream
-from drivers.protocols.ieee11073.information import (
-    ConfigReport,
-    DataReply,
-    Scan,
-    ScanReport,
-    SegmentData,
-    SegmentList,
-    read_action,
-    read_event,
-)
+from drivers.protocols.ieee11073.information import read_action, read_event
 from drivers.protocols.ieee11073.mder import PAIR, BaseOffsetTime, malformed
 from drivers.protocols.ieee11073.objects import Configuration, Meter, Segment, configuration_of
 from drivers.protocols.ieee11073.reports import Observation, observations, segment_entries, stamp
+from drivers.protocols.ieee11073.scans import DataReply, Scan, ScanReport
+from drivers.protocols.ieee11073.segments import SegmentData, SegmentList
 
 __all__ = ["Damaged", "Message", "SingleTest", "Surroundings", "read_message", "split", "surroundings_of"]
 

@@ -13,8 +13,13 @@ from typing import NamedTuple, TypeVar
 from drivers.errors import ProtocolReason
 from drivers.protocols.ieee11073 import nomenclature as mdc
 from drivers.protocols.ieee11073.apdu import Attribute, EventReport, attribute_list, decode
-from drivers.protocols.ieee11073.attributes import (
-    Certification,
+from drivers.protocols.ieee11073.attributes import read
+from drivers.protocols.ieee11073.configuration import ConfigReport
+from drivers.protocols.ieee11073.information import read_event
+from drivers.protocols.ieee11073.mder import AbsoluteTime, BaseOffsetTime, Reader, malformed
+from drivers.protocols.ieee11073.scans import Form, ScanReport
+from drivers.protocols.ieee11073.segments import SegmentDetails
+from drivers.protocols.ieee11073.structures import (
     HandleLayout,
     Layout,
     Model,
@@ -25,10 +30,7 @@ from drivers.protocols.ieee11073.attributes import (
     TimeInfo,
     TypeVersion,
     Value,
-    read,
 )
-from drivers.protocols.ieee11073.information import ConfigReport, Form, ScanReport, SegmentDetails, read_event
-from drivers.protocols.ieee11073.mder import AbsoluteTime, BaseOffsetTime, Reader, malformed
 
 __all__ = ["Configuration", "KnownConfiguration", "Meter", "MeterObject", "Segment", "configuration_of"]
 
@@ -223,8 +225,6 @@ class Meter:
     model: str
     serial: str
     firmware: str
-    production: tuple[ProductionEntry, ...]
-    certifications: tuple[Certification, ...]
     specializations: tuple[int, ...]
     time_info: TimeInfo | None
     clock: AbsoluteTime | BaseOffsetTime | None
@@ -245,8 +245,6 @@ class Meter:
             model.model if model else "",
             _production_text(production, 1),
             _production_text(production, 5) or _production_text(production, 4),
-            production,
-            _only(values.get(0x0A4B), Certification),
             tuple(each.type for each in _only(values.get(0x0A5A), TypeVersion)),
             typed(values, 0x0A45, TimeInfo),
             typed(values, 0x0987, AbsoluteTime) or typed(values, 0x0A81, BaseOffsetTime),

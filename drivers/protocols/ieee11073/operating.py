@@ -22,11 +22,13 @@ from drivers.protocols.ieee11073.apdu import (
 )
 from drivers.protocols.ieee11073.association import event_reply, holds_report
 from drivers.protocols.ieee11073.exchange import Exchange
-from drivers.protocols.ieee11073.information import ScanReport, SegmentData, read_event
+from drivers.protocols.ieee11073.information import read_event
 from drivers.protocols.ieee11073.known_configurations import identity_of
 from drivers.protocols.ieee11073.objects import Configuration
 from drivers.protocols.ieee11073.procedure import Ask, Problem, Procedure, Quiet, operate
 from drivers.protocols.ieee11073.reports import fits, is_measurement_alone
+from drivers.protocols.ieee11073.scans import ScanReport
+from drivers.protocols.ieee11073.segments import SegmentData
 from drivers.protocols.ieee11073.states import Happening, State
 
 __all__ = ["Operating"]

@@ -25,18 +25,11 @@ from drivers.protocols.ieee11073.apdu import (
     OperationError,
     OperationReject,
 )
-from drivers.protocols.ieee11073.information import (
-    DataReply,
-    DataRequest,
-    SegmentList,
-    Selection,
-    SetTime,
-    Trigger,
-    TriggerReply,
-    read_action,
-)
+from drivers.protocols.ieee11073.information import SetTime, read_action
 from drivers.protocols.ieee11073.mder import AbsoluteTime, BaseOffsetTime
 from drivers.protocols.ieee11073.objects import Configuration, Meter, Segment
+from drivers.protocols.ieee11073.scans import DataReply, DataRequest
+from drivers.protocols.ieee11073.segments import SegmentList, Selection, Trigger, TriggerReply
 
 __all__ = [
     "Ask",

@@ -12,10 +12,13 @@ from typing import NamedTuple
 from drivers.errors import ProtocolError, ProtocolReason
 from drivers.protocols.ieee11073 import nomenclature as mdc
 from drivers.protocols.ieee11073.apdu import EventReport, attribute_list
-from drivers.protocols.ieee11073.attributes import Layout, Value, read_value
-from drivers.protocols.ieee11073.information import SCAN_EVENTS, Form, Scan, ScanReport, SegmentData, read_event
+from drivers.protocols.ieee11073.attributes import read_value
+from drivers.protocols.ieee11073.information import read_event
 from drivers.protocols.ieee11073.mder import Reader, malformed
 from drivers.protocols.ieee11073.objects import Configuration, MeterObject, Segment, read_all, typed
+from drivers.protocols.ieee11073.scans import SCAN_EVENTS, Form, Scan, ScanReport
+from drivers.protocols.ieee11073.segments import SegmentData
+from drivers.protocols.ieee11073.structures import Layout, Value
 
 __all__ = ["Entry", "Observation", "fits", "is_measurement_alone", "observations", "segment_entries"]
 

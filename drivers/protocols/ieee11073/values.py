@@ -7,8 +7,9 @@ from typing import Any
 
 from drivers.protocols.ieee11073 import nomenclature as mdc
 from drivers.protocols.ieee11073.apdu import Attribute
-from drivers.protocols.ieee11073.attributes import StaticAttributes, Value, read
+from drivers.protocols.ieee11073.attributes import read
 from drivers.protocols.ieee11073.mder import AbsoluteTime, BaseOffsetTime, Special
+from drivers.protocols.ieee11073.structures import StaticAttributes, Value
 
 __all__ = ["attribute", "code", "number_or_text", "value"]
 

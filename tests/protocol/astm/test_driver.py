@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import tomllib
 from collections.abc import Sequence
@@ -427,9 +428,8 @@ class TestProfile:
         ],
     )
     def test_an_unusable_one_names_the_key(self, content: dict[str, Any], says: str) -> None:
-        with pytest.raises(ValueError, match="ASTM profile") as raised:
+        with pytest.raises(ValueError, match=re.escape(says)):
             AstmDriver(content)
-        assert says in str(raised.value)
 
     def test_every_mistake_is_named_at_once(self) -> None:
         with pytest.raises(ValueError, match=r"serial\.parity.*colour|colour.*serial\.parity"):

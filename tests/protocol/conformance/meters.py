@@ -22,8 +22,8 @@ from simulators.ble.encoding import Length
 from simulators.ble.gatt import AttError, Say
 from simulators.ble.records import Records
 from simulators.ble.sensor import Sensor
+from simulators.deliveries import Deliveries
 from simulators.ieee11073.agent import Agent
-from simulators.ieee11073.deliveries import Deliveries
 from simulators.ieee11073.dialect import Dialect as AgentDialect
 from simulators.ieee11073.dialect import Form, Transfer
 from simulators.ledger import Ledger
@@ -105,7 +105,8 @@ class AstmMeter(Ours):
 
     def connected(self, now_s: float) -> bytes:
         meter, ledger = self.switched_on()
-        self._outbox = Outbox(meter, self.dialect, ledger)
+        self._deliveries = Deliveries(meter, ledger, names_meter=True)
+        self._outbox = Outbox(meter, self.dialect, self._deliveries)
         self._outbox.begin_contact()
         self._sender.lost()
         return self._follow([], now_s)
@@ -129,7 +130,7 @@ class AstmMeter(Ours):
                 said += b"".join(
                     each.octets for each in self._sender.offer(message, now_s) if isinstance(each, AstmTransmit)
                 )
-        self.note(self._outbox.delivered)
+        self.note(self._deliveries.delivered)
         self.deadline_s = self._sender.deadline_s
         return said
 

@@ -10,8 +10,8 @@ from datetime import date
 from drivers.contract import Context, Decoded, Event, Finished, Memo, MeterRecord, Piece, Rejected, Send, Unreadable
 from drivers.meters.ieee11073 import Ieee11073Driver
 from drivers.protocols.ieee11073.manager import Manager
+from simulators.deliveries import Deliveries
 from simulators.ieee11073.agent import Agent
-from simulators.ieee11073.deliveries import Deliveries
 from simulators.ieee11073.dialect import Dialect, Fault
 from simulators.ledger import Ledger
 from simulators.meter import Clock, Entry, Identity, Meter

@@ -15,6 +15,7 @@ from drivers.meters.ieee11073 import Ieee11073Driver
 from drivers.protocols.ieee11073 import apdu as a
 from drivers.protocols.ieee11073 import information, nomenclature
 from drivers.protocols.ieee11073.manager import Manager
+from drivers.protocols.ieee11073.segments import Selection
 from drivers.protocols.ieee11073.states import State
 from simulators.ieee11073.dialect import Dialect, Fault, FaultKind, Form, Stamp, Transfer
 from simulators.meter import Clock, ClockKind, Entry, Kind
@@ -396,7 +397,7 @@ def test_stored_results_are_cleared_only_on_order() -> None:
     assert isinstance(order, Send)
     action = a.decode(order.octets)
     assert isinstance(action, a.Action)
-    assert information.read_action(action) == information.Selection.instances((2,))
+    assert information.read_action(action) == Selection.instances((2,))
     meter.receive(order.octets, 1.0)
 
 

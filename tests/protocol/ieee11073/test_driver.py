@@ -15,8 +15,9 @@ from drivers.errors import DriverError, ProtocolReason
 from drivers.meters.ieee11073 import Ieee11073Driver
 from drivers.protocols.ieee11073 import apdu as a
 from drivers.protocols.ieee11073 import nomenclature as mdc
-from drivers.protocols.ieee11073.information import ConfigObject, ConfigReport, Form, Scan, ScanReport
+from drivers.protocols.ieee11073.configuration import ConfigObject, ConfigReport
 from drivers.protocols.ieee11073.mder import U16, U32, listing, sized
+from drivers.protocols.ieee11073.scans import Form, Scan, ScanReport
 from tests.protocol.ieee11073.conftest import ABOVE_RANGE, CONFIGURATION, REPORT
 
 ROOT = Path(__file__).resolve().parents[3]

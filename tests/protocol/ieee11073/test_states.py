@@ -10,10 +10,11 @@ import pytest
 from drivers.contract import Context, Event, Finished, Piece, Rejected, Send
 from drivers.protocols.ieee11073 import apdu as a
 from drivers.protocols.ieee11073.association import response
-from drivers.protocols.ieee11073.information import ConfigReport, Form, Scan, ScanReport
+from drivers.protocols.ieee11073.configuration import ConfigReport
 from drivers.protocols.ieee11073.known_configurations import KnownConfigurations
 from drivers.protocols.ieee11073.manager import Manager
 from drivers.protocols.ieee11073.procedure import Settings
+from drivers.protocols.ieee11073.scans import Form, Scan, ScanReport
 from drivers.protocols.ieee11073.states import TABLE, Act, Happening, State
 from tests.protocol.ieee11073.conftest import CONFIGURATION, REPORT
 

@@ -12,11 +12,12 @@ from drivers.errors import DriverError
 from drivers.protocols.ieee11073 import apdu as a
 from drivers.protocols.ieee11073 import attributes, information, nomenclature
 from drivers.protocols.ieee11073.association import event_reply, examined, response
+from drivers.protocols.ieee11073.configuration import ConfigReply, ConfigReport
 from drivers.protocols.ieee11073.dump import messages
-from drivers.protocols.ieee11073.information import ConfigReply, ConfigReport, DataReply, DataRequest
 from drivers.protocols.ieee11073.mder import AbsoluteTime
 from drivers.protocols.ieee11073.objects import Meter, configuration_of
 from drivers.protocols.ieee11073.reports import observations
+from drivers.protocols.ieee11073.scans import DataReply, DataRequest, ScanReport
 
 BROKEN_AT = {
     "H221_ID_0190": 172,
@@ -154,7 +155,7 @@ def test_reports_resolved_by_their_configuration(
     apdu = a.decode(published[report])
     assert isinstance(apdu, a.EventReport)
     told = information.read_event(apdu)
-    assert isinstance(told, information.ScanReport)
+    assert isinstance(told, ScanReport)
     values = [
         str(observation.values.get(0x0A56) or observation.values.get(0x0A4C))
         for scan in told.scans
@@ -169,7 +170,7 @@ def test_scanners_of_a_pulse_oximeter(published: dict[str, bytes], form: str) ->
     apdu = a.decode(published[f"pulse_oximeter/pulse_oximeter_buf_scan_report_{form}"])
     assert isinstance(apdu, a.EventReport)
     told = information.read_event(apdu)
-    assert isinstance(told, information.ScanReport)
+    assert isinstance(told, ScanReport)
     found = [each for scan in told.scans for each in observations(told, scan, known, apdu.handle)]
     values = {each.handle: str(each.values[0x0A4C]) for each in found}
     assert values[1] == "98"

@@ -19,10 +19,11 @@ from drivers.errors import ProtocolError
 from drivers.meters.poct1a import Poct1aDriver
 from simulators.ledger import Ledger, read
 from simulators.meter import Meter, Stored
+from simulators.mounts.steps import Unplug
 from simulators.mounts.tcp import Dialer
 from simulators.poct1a.device import Accepted, Device, HangUp, Transmit
 from simulators.poct1a.dialect import COAGUCHEK, PT2, Dialect
-from simulators.poct1a.faults import Fault, Line, Unplug
+from simulators.poct1a.faults import Fault, Line
 from simulators.poct1a.instrument import Instrument
 from simulators.scenario import Scenario, five_weeks, long_use
 from tests.protocol.poct1a.conftest import shipped

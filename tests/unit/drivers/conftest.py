@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 import time
 import tty
 from collections.abc import Callable, Iterator
 
 import pytest
+
+from drivers.errors import TransportError
+from drivers.transports.serial_port import SerialTransport
+from drivers.transports.tcp import TcpTransport
 
 
 class Pty:
@@ -62,3 +67,22 @@ def server() -> Iterator[tuple[str, Callable[[], socket.socket]]]:
     yield f"tcp://127.0.0.1:{listening.getsockname()[1]}", accept
     for connection in (*opened, listening):
         connection.close()
+
+
+def reasons_of_a_read_that_close_ends(transport: SerialTransport | TcpTransport) -> list[object]:
+    """Why a read failed that waited in another thread when the transport was closed."""
+    reasons: list[object] = []
+
+    def read() -> None:
+        try:
+            transport.read(1, 30)
+        except TransportError as error:
+            reasons.append(error.reason)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    while not transport._reading.locked():
+        time.sleep(0.001)
+    transport.close()
+    thread.join(5)
+    return reasons

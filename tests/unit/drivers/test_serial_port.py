@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from serial.tools.list_ports_common import ListPortInfo
 from drivers.errors import TransportError, TransportReason
 from drivers.registry import open_transport
 from drivers.transports.serial_port import SerialTransport, resolve_usb
-from tests.unit.drivers.conftest import Pty
+from tests.unit.drivers.conftest import Pty, reasons_of_a_read_that_close_ends
 from tests.unit.drivers.rfc2217_server import Rfc2217Server
 
 
@@ -82,21 +81,7 @@ class TestPty:
 
     def test_closing_ends_a_read_in_another_thread(self, pty: Pty) -> None:
         transport = SerialTransport(pty.path)
-        reasons: list[object] = []
-
-        def read() -> None:
-            try:
-                transport.read(1, 30)
-            except TransportError as error:
-                reasons.append(error.reason)
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        while not transport._reading.locked():
-            time.sleep(0.001)
-        transport.close()
-        thread.join(5)
-        assert reasons == [TransportReason.CLOSED]
+        assert reasons_of_a_read_that_close_ends(transport) == [TransportReason.CLOSED]
 
     def test_closing_leaves_no_descriptor_open(self, pty: Pty) -> None:
         before = len(list(Path("/proc/self/fd").iterdir()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from drivers.errors import TransportError, TransportReason
 from drivers.registry import listen, listens, open_transport
 from drivers.transports.tcp import TcpListener, TcpTransport, dial
+from tests.unit.drivers.conftest import reasons_of_a_read_that_close_ends
 
 Server = tuple[str, Callable[[], socket.socket]]
 
@@ -77,22 +77,8 @@ class TestDial:
     def test_closing_ends_a_read_in_another_thread(self, server: Server) -> None:
         transport = dial(server[0])
         server[1]()
-        reasons: list[object] = []
-
-        def read() -> None:
-            try:
-                transport.read(1, 30)
-            except TransportError as error:
-                reasons.append(error.reason)
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        while not transport._reading.locked():
-            time.sleep(0.001)
+        assert reasons_of_a_read_that_close_ends(transport) == [TransportReason.CLOSED]
         transport.close()
-        transport.close()
-        thread.join(5)
-        assert reasons == [TransportReason.CLOSED]
         with pytest.raises(TransportError):
             transport.read(1, 0)
 

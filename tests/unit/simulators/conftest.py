@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from simulators.ledger import read
+
 from .host import WITHIN_S, Running
+
+Syncs = Callable[[Path], list[int]]
+"""How many lines a ledger had at each moment when something of it was put on disk, from now on."""
 
 
 @pytest.fixture
@@ -26,3 +33,20 @@ def eventually() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def syncs(monkeypatch: pytest.MonkeyPatch) -> Syncs:
+    really = os.fsync
+
+    def watch(path: Path) -> list[int]:
+        synced: list[int] = []
+
+        def fsync(file: int) -> None:
+            really(file)
+            synced.append(len(read(path)))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        return synced
+
+    return watch

@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.astm.faults import Fault, FaultKind, Line, Pause, Step, Unplug
+from simulators.astm.faults import Fault, FaultKind, Line
+from simulators.mounts.steps import Pause, Step, Unplug
 
 ENQ = b"\x05"
 ONE = b"\x021L|1|N\r\x0304\r\n"

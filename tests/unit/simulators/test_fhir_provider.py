@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +20,8 @@ from simulators.provider.fhir import FhirProvider
 from simulators.provider.fhir_behaviour import FhirBehaviour, FhirManner
 from simulators.provider.oauth import ASSERTION_TYPE, Client, Tokens
 from simulators.provider.schedule import Schedule
+
+from .conftest import Syncs
 
 Json = dict[str, Any]
 
@@ -151,18 +152,9 @@ async def test_tags_and_signs_that_part_searches() -> None:
         assert await post(client, created(tagged, "_tag=urn:t|v1")) == (200, ["200 OK"])
 
 
-async def test_on_disk_before_the_answer_and_there_after_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[int] = []
+async def test_on_disk_before_the_answer_and_there_after_a_restart(tmp_path: Path, syncs: Syncs) -> None:
     path = tmp_path / "fhir.jsonl"
-    really = os.fsync
-
-    def fsync(file: int) -> None:
-        really(file)
-        synced.append(len(read(path)))
-
-    monkeypatch.setattr(os, "fsync", fsync)
+    synced = syncs(path)
     ledger = Ledger(path)
     async with server(ledger=ledger) as client:
         synced.clear()

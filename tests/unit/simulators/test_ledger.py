@@ -8,6 +8,7 @@ import pytest
 
 from simulators.astm.dialect import Dialect, Grouping
 from simulators.astm.outbox import Outbox
+from simulators.deliveries import Deliveries
 from simulators.ledger import Ledger, LedgerError, read
 from simulators.meter import Identity, Meter
 from simulators.scenario import five_weeks
@@ -75,7 +76,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_what_was_received_survives_in_the_ledger_and_is_not_offered_again(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path)
-    outbox = Outbox(meter(), Dialect(), ledger)
+    mine = meter()
+    outbox = Outbox(mine, Dialect(), Deliveries(mine, ledger))
     outbox.begin_contact()
     for _ in range(3):
         message = outbox.next(NOW)
@@ -84,9 +86,10 @@ def test_what_was_received_survives_in_the_ledger_and_is_not_offered_again(tmp_p
     ledger.close()
 
     ledger = Ledger(path)
-    again = Outbox(meter(), Dialect(), ledger)
-    assert [test.ordinal for test in again.delivered] == [0, 1, 2]
-    assert [test.ordinal for test in again.unsent] == [3, 4, 5, 6, 7]
+    deliveries = Deliveries(mine, ledger)
+    assert [test.ordinal for test in deliveries.delivered] == [0, 1, 2]
+    assert [test.ordinal for test in deliveries.unsent] == [3, 4, 5, 6, 7]
+    again = Outbox(mine, Dialect(), deliveries)
     again.begin_contact()
     message = again.next(NOW)
     assert message is not None
@@ -97,7 +100,7 @@ def test_what_was_received_survives_in_the_ledger_and_is_not_offered_again(tmp_p
 
 def test_the_ledger_says_what_the_memory_holds(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    Outbox(meter(), Dialect(), ledger)
+    Deliveries(meter(), ledger)
     ledger.close()
     held = read(tmp_path / "ledger.jsonl")
     assert [(line["kind"], line["inr"], line["number"]) for line in held[3:6]] == [
@@ -110,7 +113,9 @@ def test_the_ledger_says_what_the_memory_holds(tmp_path: Path) -> None:
 
 
 def test_a_meter_that_does_not_remember_offers_its_whole_memory_at_each_contact() -> None:
-    outbox = Outbox(meter(), Dialect(sent_once=False, grouping=Grouping.MEMORY), Ledger())
+    mine = meter()
+    deliveries = Deliveries(mine, Ledger())
+    outbox = Outbox(mine, Dialect(sent_once=False, grouping=Grouping.MEMORY), deliveries)
     for _ in range(2):
         outbox.begin_contact()
         message = outbox.next(NOW)
@@ -118,20 +123,21 @@ def test_a_meter_that_does_not_remember_offers_its_whole_memory_at_each_contact(
         assert len(message.tests) == 8
         outbox.received(message)
         assert outbox.next(NOW) is None
-        assert outbox.unsent == ()
+        assert deliveries.unsent == ()
 
 
 def test_the_ledger_of_another_meter_or_another_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path)
-    Outbox(meter(), Dialect(), ledger)
+    Deliveries(meter(), ledger, names_meter=True)
     for other in (
         meter(serial="SN000124"),
         Meter(Identity(), SCENARIO.clock, five_weeks(date(2026, 4, 14)).memory),
     ):
         with pytest.raises(LedgerError, match=r"ledger\.jsonl: test 0 is another one"):
-            Outbox(other, Dialect(), ledger)
-    Outbox(Meter(Identity(), SCENARIO.clock, (*SCENARIO.memory, SCENARIO.memory[0])), Dialect(), ledger)
+            Deliveries(other, ledger, names_meter=True)
+    longer = Meter(Identity(), SCENARIO.clock, (*SCENARIO.memory, SCENARIO.memory[0]))
+    Deliveries(longer, ledger, names_meter=True)
     ledger.close()
 
 
@@ -139,4 +145,4 @@ def test_a_ledger_of_something_else_is_refused() -> None:
     ledger = Ledger()
     ledger.write({"event": "message"})
     with pytest.raises(LedgerError, match="no ledger of a meter"):
-        Outbox(meter(), Dialect(), ledger)
+        Deliveries(meter(), ledger)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,8 @@ from simulators.ledger import Ledger, LedgerError, read
 from simulators.provider.behaviour import Behaviour, Manner, Script
 from simulators.provider.mllp import Reader, TooLongError, block
 from simulators.provider.server import Provider
+
+from .conftest import Syncs
 
 WITHIN_S = 10.0
 ORU = (
@@ -110,16 +111,9 @@ async def test_a_message_is_answered_with_its_own_control_id_and_names_swapped()
     assert msh[10:] == ["P", "2.5.1"]
 
 
-async def test_a_message_is_on_disk_before_it_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
+async def test_a_message_is_on_disk_before_it_is_answered(tmp_path: Path, syncs: Syncs) -> None:
     path = tmp_path / "provider.jsonl"
-    really = os.fsync
-
-    def fsync(file: int) -> None:
-        really(file)
-        synced.append(len(read(path)))
-
-    monkeypatch.setattr(os, "fsync", fsync)
+    synced = syncs(path)
     ledger = Ledger(path)
     async with provider(ledger=ledger) as connect:
         client = await connect()

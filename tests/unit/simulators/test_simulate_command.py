@@ -2,79 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import re
-import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import serial
 
 from simulators.ledger import read
 
+from .command import Run, commands
 from .host import Host
 
 WITHIN_S = 40.0
-RUN = "from gateway.cli.main import main; raise SystemExit(main())"
-
-
-class Command:
-    """One ``inr-gateway simulate`` process."""
-
-    def __init__(self, *words: str | Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, "simulate", *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def line(self) -> dict[str, Any]:
-        """The next JSON line."""
-        assert self.process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            assert selector.select(WITHIN_S), "nothing was printed"
-        parsed = json.loads(self.process.stdout.readline())
-        assert isinstance(parsed, dict)
-        return parsed
-
-    def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
-        """Exit status and what was said on stderr."""
-        if number is not None:
-            self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=WITHIN_S)
-        return self.process.returncode, said
 
 
 @pytest.fixture
-def command() -> Iterator[type[Command]]:
-    started: list[Command] = []
-
-    class Started(Command):
-        def __init__(self, *words: str | Path) -> None:
-            super().__init__(*words)
-            started.append(self)
-
-    yield Started
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.communicate()
+def command() -> Iterator[Run]:
+    with commands() as run:
+        yield run
 
 
 def numbers(*texts: bytes) -> list[str]:
     return [number.decode() for text in texts for number in re.findall(rb"O\|1\|(\d+)\|", text)]
 
 
-def test_a_meter_killed_in_the_middle_remembers_what_it_was_told(command: type[Command], tmp_path: Path) -> None:
+def test_a_meter_killed_in_the_middle_remembers_what_it_was_told(command: Run, tmp_path: Path) -> None:
     link, ledger = tmp_path / "meter", tmp_path / "meter.jsonl"
     words = ("astm", "--pty", link, "--five-weeks", "2026-03-14", "--ledger", ledger, "--until-delivered")
     first = command(*words, "--gap", "3600")
@@ -100,7 +56,7 @@ def test_a_meter_killed_in_the_middle_remembers_what_it_was_told(command: type[C
     assert numbers(*taken) == [str(number) for number in range(1, 9)]
 
 
-def test_a_meter_ends_at_sigterm_and_says_what_is_unsent(command: type[Command], tmp_path: Path) -> None:
+def test_a_meter_ends_at_sigterm_and_says_what_is_unsent(command: Run, tmp_path: Path) -> None:
     for more, status in (((), 0), (("--until-delivered",), 1)):
         meter = command("astm", "--pty", tmp_path / "meter", "--five-weeks", "2026-03-14", *more)
         meter.line()
@@ -110,7 +66,7 @@ def test_a_meter_ends_at_sigterm_and_says_what_is_unsent(command: type[Command],
         assert not (tmp_path / "meter").is_symlink()
 
 
-def test_a_meter_listens_or_dials_with_a_scenario(command: type[Command], tmp_path: Path) -> None:
+def test_a_meter_listens_or_dials_with_a_scenario(command: Run, tmp_path: Path) -> None:
     scenario = tmp_path / "meter.toml"
     scenario.write_text(
         'schema = "inr-gateway/scenario/1"\n[meter]\nserial = "X9"\n'
@@ -134,9 +90,7 @@ def test_a_meter_listens_or_dials_with_a_scenario(command: type[Command], tmp_pa
             assert meter.end()[0] == 0
 
 
-def test_a_provider_takes_messages_and_misbehaves_and_ends_at_sigterm(
-    command: type[Command], tmp_path: Path
-) -> None:
+def test_a_provider_takes_messages_and_misbehaves_and_ends_at_sigterm(command: Run, tmp_path: Path) -> None:
     ledger = tmp_path / "provider.jsonl"
     provider = command("provider", "--ledger", ledger, "--misbehave", "1=AE:206")
     ready = provider.line()
@@ -171,7 +125,7 @@ def test_a_provider_takes_messages_and_misbehaves_and_ends_at_sigterm(
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_breath(
-    command: type[Command], words: tuple[str, ...], status: int, says: str
+    command: Run, words: tuple[str, ...], status: int, says: str
 ) -> None:
     got, said = command(*words).end()
     assert (got, "Traceback" in said) == (status, False)
@@ -179,7 +133,7 @@ def test_what_cannot_be_done_is_said_in_one_breath(
 
 
 @pytest.mark.parametrize("which", ["astm", "provider"])
-def test_help_shows_an_example_and_every_behaviour(command: type[Command], which: str) -> None:
+def test_help_shows_an_example_and_every_behaviour(command: Run, which: str) -> None:
     helped = command(which, "--help").process
     said, _ = helped.communicate(timeout=WITHIN_S)
     assert helped.returncode == 0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from simulators.deliveries import Deliveries
 from simulators.ieee11073 import encoding as e
 from simulators.ieee11073.agent import Agent, State
-from simulators.ieee11073.deliveries import Deliveries
 from simulators.ieee11073.dialect import Dialect, Fault, FaultKind, Form, Transfer
 from simulators.ieee11073.objects import config_report, observed, segments_of, status_of
 from simulators.ieee11073.reports import scan_report

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from simulators.meter import Clock, Entry, Identity, Meter, Stored
+from simulators.mounts.steps import Pause, Unplug
 from simulators.poct1a.device import Accepted, Action, Device, HangUp, Refused, Transmit
 from simulators.poct1a.dialect import COAGUCHEK, PT2, Dialect
-from simulators.poct1a.faults import Fault, FaultKind, Line, Pause, Unplug
+from simulators.poct1a.faults import Fault, FaultKind, Line
 
 AT = datetime(2026, 3, 14, 7, 28, tzinfo=ZoneInfo("America/New_York"))
 
