@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = "tests/unit/units"
 CPU_LIMIT_S = 8
 MEMORY_LIMIT_OCTETS = 2 << 30
 QUIET = "ignore:Slow code in plugin"

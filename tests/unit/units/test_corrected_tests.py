@@ -43,6 +43,22 @@ def test_two_corrections_of_one_result_are_one_test(table: DiagnosisTable) -> No
     assert out(made) == {"t3": "SUPERSEDED", "b": "SUPERSEDED"}
 
 
+@pytest.mark.parametrize(
+    ("b", "c", "last"),
+    [
+        ({"reported_at": told("06-21")}, {"reported_at": told("06-20")}, "b"),
+        ({"reported_at": told("06-21")}, {"reported_at": told("06-20"), "acknowledged_at": told("06-22")}, "b"),
+        ({"reported_at": None}, {"reported_at": told("06-19")}, "b"),
+        ({"reported_at": None}, {"reported_at": told("06-21")}, "c"),
+    ],
+)
+def test_the_report_says_which_was_told_last(
+    table: DiagnosisTable, b: dict[str, Any], c: dict[str, Any], last: str
+) -> None:
+    versions = [version(name, "06-19", "06-20")._replace(**stamps) for name, stamps in (("b", b), ("c", c))]
+    assert tallied(table, [*weekly(4), *versions]).units[0].tests == ("t1", "t2", last, "t4")
+
+
 def test_two_corrections_into_two_weeks_never_count_twice(table: DiagnosisTable) -> None:
     made = tallied(table, [*weekly(3), version("b", "06-26", "06-27"), version("c", "07-03", "07-04")])
     assert made.units == ()
@@ -103,6 +119,13 @@ def test_a_correction_by_hand_is_no_copy_of_what_it_corrects(table: DiagnosisTab
     made = tallied(table, [*tests, by_hand])
     assert made.units[0].tests == ("t1", "t2", "b", "t4")
     assert out(made) == {"t3": "SUPERSEDED"}
+
+
+def test_a_correction_by_hand_may_be_a_copy_of_another_record(table: DiagnosisTable) -> None:
+    by_hand = version("b", "06-12", "06-20", source="manual", attested=True)
+    made = tallied(table, [*weekly(4), by_hand])
+    assert made.pending == ("t1", "t2", "t4")
+    assert out(made) == {"t3": "SUPERSEDED", "b": "DUPLICATE"}
 
 
 def test_the_trace_names_a_flags_own_rule(table: DiagnosisTable) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.reporting.units import errors, model
@@ -183,6 +183,58 @@ class TestEligibleDays:
         assert self.gate(day, replace(ENROLLED, orders=(model.Order(day, day),))) is None
 
 
+class TestTimesOnWarfarin:
+    parts = st.lists(
+        st.tuples(
+            st.sampled_from(("warfarin", "warfarin", "apixaban", "xarelto")),
+            st.sampled_from((1, 7, 89, 90, 91, 120)),
+            st.sampled_from((0, 0, 1, 2, 30)),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+
+    @settings(max_examples=40, deadline=None)
+    @given(parts=parts, goes_on=st.booleans(), backwards=st.booleans())
+    @example(parts=[("warfarin", 100, 0)] * 2, goes_on=False, backwards=True)
+    @example(parts=[("warfarin", 100, 1)] * 2, goes_on=False, backwards=False)
+    @example(
+        parts=[("warfarin", 91, 9), ("warfarin", 50, 0), ("warfarin", 50, 2), ("warfarin", 95, 0)],
+        goes_on=False,
+        backwards=False,
+    )
+    @example(parts=[("apixaban", 7, 0), ("warfarin", 95, 0), ("xarelto", 1, 0)], goes_on=False, backwards=False)
+    @example(parts=[("warfarin", 95, 0), ("xarelto", 1, 0), ("warfarin", 91, 0)], goes_on=True, backwards=False)
+    def test_three_months_begin_anew_after_any_day_without_it(
+        self, parts: list[tuple[str, int, int]], goes_on: bool, backwards: bool
+    ) -> None:
+        therapies: list[model.Therapy] = []
+        following = first = dt.date(2024, 1, 1)
+        for drug, days, gap in parts:
+            therapies.append(model.Therapy(drug, following, following + (days - 1) * DAY))
+            following += (days + gap) * DAY
+        if goes_on:
+            therapies[-1] = therapies[-1]._replace(end=None)
+        patient = replace(
+            ENROLLED,
+            training_date=dt.date(2023, 1, 1),
+            orders=(model.Order(dt.date(2023, 1, 1)),),
+            therapies=tuple(therapies[::-1] if backwards else therapies),
+        )
+        eligibility = Eligibility(patient, policy(always(), warfarin_3_months="days90"), None)
+        unbroken = 0
+        eligible: list[int] = []
+        last = (following + 100 * DAY).toordinal()
+        for day in range(first.toordinal() - 5, last + 1):
+            date = dt.date.fromordinal(day)
+            taken = [each.drug for each in therapies if each.start <= date and (not each.end or date <= each.end)]
+            unbroken = unbroken + 1 if taken == ["warfarin"] else 0
+            reason = "NOT_ON_WARFARIN" if not unbroken else "WARFARIN_LT_3_MONTHS" if unbroken <= 90 else None
+            assert eligibility.reason(day) == reason
+            eligible += [day] if reason is None else []
+        assert [day for span in eligibility.spans for day in range(span[0], min(span[1], last) + 1)] == eligible
+
+
 def always() -> DiagnosisTable:
     """A table that covers the plain patient for ever."""
     return diagnosis_table(
@@ -330,6 +382,12 @@ class TestDatesOfService:
         (unit,) = run(table, [*weekly(3), early], death, min_days_first_test_to_dos=0).units
         assert (unit.billable_from, unit.review_flags) == (dt.date(2024, 6, served), ("EARLY_TEST",))
 
+    def test_a_stand_in_week_is_waited_for_beside_a_flagged_test(self, table: DiagnosisTable) -> None:
+        early = a_test("e", "2024-06-21" + MORNING, reason_early=written("2024-06-20"))
+        by_hand = weekly(3)[0]._replace(source="manual", attested=True)
+        (unit,) = run(table, [by_hand, *weekly(3)[1:], early], min_days_first_test_to_dos=0).units
+        assert (unit.billable_from, unit.review_flags) == (dt.date(2024, 6, 30), ("EARLY_TEST", "MANUAL_ENTRY"))
+
     def test_no_week_is_waited_for_where_any_four_tests_count(self, table: DiagnosisTable) -> None:
         early = a_test("e", "2024-06-21" + MORNING, reason_early=written("2024-06-20"))
         any_four: dict[str, Any] = {"early_rule": "literal_any4", "min_days_first_test_to_dos": 0}
@@ -348,6 +406,23 @@ class TestDatesOfService:
     def test_a_unit_is_billable_from_its_day_on(self, table: DiagnosisTable, as_of: int, status: str) -> None:
         (unit,) = run(table, weekly(4), as_of=dt.date(2024, 7, as_of)).units
         assert (unit.billable_from, unit.status) == (dt.date(2024, 7, 3), status)
+
+    @pytest.mark.parametrize(
+        ("claimed", "served"),
+        [
+            ("2024-07-03", "07-31"),
+            ("2024-07-04", "08-01"),
+            ("2024-08-27", "09-24"),
+            ("2024-08-28", "07-31"),
+            ("2024-12-01", "07-31"),
+        ],
+    )
+    def test_a_unit_keeps_its_distance_from_a_claimed_one_on_either_side(
+        self, table: DiagnosisTable, claimed: str, served: str
+    ) -> None:
+        units = [model.ClaimedUnit(("t1", "t2", "t3", "t4"), dt.date.fromisoformat(claimed))]
+        statement = tally(ENROLLED, weekly(8), (), units, policy(table), AS_OF)
+        assert statement.units[1].billable_from.isoformat() == f"2024-{served}"
 
     def test_a_unit_reported_late_pushes_the_next_one_behind_it(self, table: DiagnosisTable) -> None:
         tests = weekly(8)
@@ -431,6 +506,27 @@ class TestWhichTestIsMeant:
         tests = [a_test("a", "2024-06-08T23:30:00-07:00"), a_test("b", "2024-06-09T00:30:00-07:00")]
         assert run(table, tests, supplier_tz="America/New_York").pending == ("a", "b")
         assert run(table, tests, zone_basis="patient", supplier_tz="America/New_York").pending == ("a", "b")
+
+    @pytest.mark.parametrize(
+        ("others", "tests", "span"),
+        [
+            (("06-06", "06-13"), ("o0", "o1", "a", "b"), ("06-06", "06-21")),
+            (("07-04", "07-10"), ("a", "b", "o0", "o1"), ("06-20", "07-10")),
+        ],
+    )
+    def test_a_later_moment_may_have_an_earlier_date(
+        self, table: DiagnosisTable, others: tuple[str, ...], tests: tuple[str, ...], span: tuple[str, str]
+    ) -> None:
+        """From UTC+14 to UTC-11: the evidence for a test, and the next test, lie on the date before it."""
+        moved = (model.ZoneChange(dt.date(2024, 6, 20), "Pacific/Pago_Pago"),)
+        patient = replace(ENROLLED, tz="Pacific/Kiritimati", tz_history=moved)
+        known = [a_test(f"o{at}", f"2024-{day}T12:00:00") for at, day in enumerate(others)]
+        known.append(a_test("a", "2024-06-20T10:30:00+00:00"))
+        known.append(a_test("b", "2024-06-20T11:10:00+00:00", reason_early=written("2024-06-20")))
+        (unit,) = run(table, known, patient=patient).units
+        assert unit.tests == tests
+        assert (unit.first_test.isoformat(), unit.last_test.isoformat()) == tuple(f"2024-{day}" for day in span)
+        assert unit.review_flags == ("EARLY_TEST",)
 
     def test_a_meters_tests_without_record_numbers_are_no_copies_of_one_another(
         self, table: DiagnosisTable
@@ -527,6 +623,13 @@ class TestTheOrderedInterval:
         orders = (orders[0], orders[1]._replace(signed_on=dt.date(2024, 6, 13)))
         assert [row.test for row in off_interval(replace(ENROLLED, orders=orders), weekly(3))] == ["t2"]
 
+    @pytest.mark.parametrize("longer_first", [False, True])
+    def test_of_two_orders_alike_the_longer_interval_holds(self, longer_first: bool) -> None:
+        signed = dt.date(2024, 4, 25)
+        orders = (model.Order(signed, None, 7), model.Order(signed, None, 14))
+        patient = replace(ENROLLED, orders=orders[::-1] if longer_first else orders)
+        assert [row.ordered_days for row in off_interval(patient, weekly(2))] == [14]
+
     def test_a_single_day_is_a_difference_unless_it_is_tolerated(self) -> None:
         patient = replace(ENROLLED, orders=(model.Order(dt.date(2024, 4, 25), None, 6),))
         assert [row.days for row in off_interval(patient, weekly(2))] == [7]
@@ -552,6 +655,12 @@ class TestTwoRecordsOfOneTest:
         statement = tally(ENROLLED, [*tests, entry, upload], (), (), policy(table), dt.date(2024, 7, 5))
         assert [(each.test, each.reason) for each in statement.not_covered] == [("m", "DUPLICATE")]
         assert statement.units[0].tests == ("t1", "d", "t3", "t4")
+
+    @pytest.mark.parametrize("inr", ["2.4", "2.6"])
+    def test_another_number_is_another_test(self, table: DiagnosisTable, inr: str) -> None:
+        entry = a_test("m", "2024-06-12T07:50:00-07:00", source="manual", attested=True)
+        statement = run(table, [entry, a_test("d", "2024-06-12" + MORNING, inr=Decimal(inr))])
+        assert refused(statement) == {"d": "SAME_WEEK_NO_REASON"}
 
     @pytest.mark.parametrize(("entered", "uploaded", "one"), [(">8", ">8", True), (">8", "<0.8", False)])
     def test_off_the_measuring_range_the_text_decides(

@@ -185,6 +185,33 @@ def test_what_is_not_stated_is_said_to_be(table: DiagnosisTable, changes: dict[s
     assert line.strip() == expected.format("test=2024-06-05")
 
 
+@pytest.mark.parametrize(
+    ("taken", "drug"),
+    [
+        ("06-04", "none on record"),
+        ("06-05", "heparin"),
+        ("06-10", "heparin"),
+        ("06-11", "none on record"),
+        ("06-12", "apixaban"),
+        ("07-30", "apixaban"),
+    ],
+)
+def test_the_drug_of_the_day_is_named(table: DiagnosisTable, taken: str, drug: str) -> None:
+    therapies = (
+        model.Therapy("heparin", dt.date(2024, 6, 5), dt.date(2024, 6, 10)),
+        model.Therapy("apixaban", dt.date(2024, 6, 12)),
+    )
+    lines = traced(table, [a_test("t", f"2024-{taken}{MORNING}")], patient=replace(ENROLLED, therapies=therapies))
+    assert lines["t"] == [f"R28 NOT_ON_WARFARIN test=2024-{taken} anticoagulant={drug}"]
+
+
+def test_evidence_is_dated_in_the_zone_of_its_own_moment(table: DiagnosisTable) -> None:
+    moved = (model.ZoneChange(dt.date(2024, 6, 20), "Pacific/Guam"),)
+    patient = replace(ENROLLED, tz="Pacific/Honolulu", tz_history=moved)
+    test = a_test("t", "2024-06-19T13:30:00+00:00")
+    assert traced(table, [test], patient=patient)["t"][0] == "R3 COUNTABLE test=2024-06-19 evidence=2024-06-20"
+
+
 def test_the_end_of_the_service_in_the_trace(table: DiagnosisTable) -> None:
     late = a_test("z", "2024-06-17" + MORNING, acknowledged_at=dt.datetime(2024, 6, 19, 12, tzinfo=dt.UTC))
     lines = traced(table, [*weekly(3), late], [model.Event("ma_transfer", dt.date(2024, 6, 18))])
