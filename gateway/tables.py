@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["Kinds", "Place", "Placed", "Problem", "read_files", "read_row"]
+__all__ = ["AS_UTF_8", "SEPARATORS", "Kinds", "Place", "Placed", "Problem", "read_files", "read_row"]
 
 MOST_OCTETS = 64 * 1024 * 1024
+AS_UTF_8 = "save the file as UTF-8 (in a spreadsheet: CSV UTF-8)"
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "upright strokes"}
 Kinds = Mapping[str, type[BaseModel]]
 
 
@@ -59,7 +61,9 @@ def read_files(paths: Sequence[Path], kinds: Kinds) -> tuple[list[Placed], list[
     problems: list[Problem] = []
     for path in paths:
         files = (
-            sorted(each for each in path.iterdir() if each.suffix in (".csv", ".toml")) if path.is_dir() else [path]
+            sorted(each for each in path.iterdir() if each.suffix.lower() in (".csv", ".toml"))
+            if path.is_dir()
+            else [path]
         )
         if not files:
             whole = Place(str(path), 0)
@@ -117,12 +121,13 @@ class _File:
             text = octets.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = octets[: error.start].count(b"\n") + 1
-            yield Problem(Place(self._name, line), None, "is not UTF-8", "save the file as UTF-8")
+            yield Problem(Place(self._name, line), None, "is not UTF-8", AS_UTF_8)
             return
-        if path.suffix == ".toml":
+        suffix, kind = path.suffix.lower(), path.stem.lower()
+        if suffix == ".toml":
             yield from self._toml(text)
-        elif path.suffix == ".csv" and path.stem in self._kinds:
-            yield from self._csv(path.stem, text)
+        elif suffix == ".csv" and kind in self._kinds:
+            yield from self._csv(kind, text)
         else:
             names = ", ".join(f"{kind}.csv" for kind in self._kinds)
             yield Problem(self._whole, None, "its name says no kind of row", f"name it one of {names}, or use TOML")
@@ -161,9 +166,11 @@ class _File:
     def _header(self, place: Place, kind: str, columns: Sequence[str]) -> Iterator[Problem]:
         known = _fields(self._kinds[kind])
         remedy = f"the columns are {', '.join(known)}"
-        if len(columns) == 1 and ";" in columns[0]:
-            yield Problem(place, None, "is separated by semicolons", "separate the cells by commas")
-            return
+        if len(columns) == 1:
+            for sign, name in SEPARATORS.items():
+                if sign in columns[0]:
+                    yield Problem(place, None, f"is separated by {name}", "separate the cells by commas")
+                    return
         for name in columns:
             if name not in known:
                 yield Problem(place, name or "(empty)", "is no column of this kind", remedy)
@@ -231,6 +238,8 @@ def _said(kind: type[BaseModel], column: str | None, error: str, message: str) -
     remedy = f"write {field.description or 'a value'}"
     if error == "missing":
         return "is missing", remedy
+    if error == "string_pattern_mismatch":
+        return "has not the right form", remedy
     if error == "value_error":  # where it knows the remedy better than the column does, it says it itself
         what, _, own = message.partition("; ")
         return what, own or remedy

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+MOST_PROBLEMS = 100
+"""Shown of one import; a file of the wrong form has as many as it has rows."""
 MOST_OCTETS = 64 * 1024 * 1024
 _KINDS = (
-    "order, training, warfarin, anticoagulant, infusion, diagnosis, valve, coverage, event, early_reason, "
-    "extra_order, abn, review, attestation, supply_delivery, supply_contact or supply_waste"
+    "order, training, warfarin, anticoagulant, infusion, diagnosis, valve, coverage, eligibility, contact, event, "
+    "early_reason, extra_order, abn, review, attestation, billed_service, supply_delivery, supply_contact or "
+    "supply_waste"
 )
 
 
@@ -104,9 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return actions.get(arguments.action, _record)(arguments)
     except RefusedError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
         count = len(error.problems)
+        for problem in error.problems[:MOST_PROBLEMS]:
+            print(problem, file=sys.stderr)
+        if count > MOST_PROBLEMS:
+            print(f"and {count - MOST_PROBLEMS} more", file=sys.stderr)
         print(f"nothing was recorded: {count} {'problem' if count == 1 else 'problems'}", file=sys.stderr)
         return 1
     except (ConfigurationError, argparse.ArgumentTypeError) as error:
@@ -195,17 +200,19 @@ def _attached(path: Path | None) -> Attached | None:
 
 def _list(arguments: argparse.Namespace) -> int:
     from gateway.cli.tables import print_table
+    from gateway.reporting.claims.beside import beside_units
+    from gateway.reporting.claims.tallied import today
     from gateway.reporting.documents.kinds import KINDS
-    from gateway.reporting.documents.neighbours import cautions_of
-    from gateway.reporting.documents.papers import papers_of
+    from gateway.reporting.facts import facts_of
     from gateway.store import documents, registry
 
     if arguments.kind is not None and arguments.kind not in KINDS:
         raise argparse.ArgumentTypeError(f"no kind {arguments.kind!r}; the kinds are {', '.join(KINDS)}")
-    with opened(arguments) as (_configuration, database):
+    with opened(arguments) as (configuration, database):
         known = registry.exists(database, "patients", arguments.patient)
         rows = documents.listing(database, arguments.patient, kind=arguments.kind, superseded=arguments.all)
-        cautions = cautions_of(papers_of(database, arguments.patient))
+        facts = facts_of(database, arguments.patient)
+        cautions = beside_units(facts, today(facts.zones, configuration.clock()), configuration.server.role)
     if not known:
         print(f"inr-gateway documents: there is no patient {arguments.patient}", file=sys.stderr)
         return 1
@@ -231,7 +238,7 @@ def _list(arguments: argparse.Namespace) -> int:
         ],
     )
     for caution in cautions:
-        print(f"caution ({caution.rule}, {caution.date}): {caution.words}")
+        print(caution.line)
     return 0
 
 

@@ -21,6 +21,8 @@ class Supplier(Section):
     name: Name = "Home INR service"
     npi: Annotated[str, StringConstraints(pattern=r"^\d{10}$")] | None = None
     """National Provider Identifier of the supplier, ten digits."""
+    kind: Literal["idtf", "physician", "hospital"] | None = None
+    """As what it bills: "idtf", "physician" or "hospital". An IDTF cannot bill G0250."""
     application: Name = "INR-GATEWAY"
     """Sending application (HL7 MSH-3) and the authority that gives out our result ids (ORC-3, OBR-3)."""
     application_oid: Oid | None = None

@@ -31,7 +31,8 @@ from gateway.reporting.units import (
     Test,
     ZoneChange,
     choose,
-    tally,
+    earlier_versions,
+    tally_versions,
 )
 from gateway.reporting.units.calendar import zones
 from gateway.store import tested as store
@@ -43,7 +44,7 @@ __all__ = [
     "assemble",
     "inputs_of",
     "periods_of",
-    "policy_for",
+    "policies_for",
     "statement_of",
     "tests_of",
 ]
@@ -88,19 +89,26 @@ def statement_of(
         UnitsError: a recorded fact cannot be used, or no policy is in force for the payer.
     """
     inputs = inputs_of(database, patient_id, as_of, role, period=period)
-    policy = policy_for(inputs, as_of)
-    return tally(*inputs, policy, as_of, trace=trace), policy
+    versions = policies_for(inputs, as_of)
+    return tally_versions(*inputs, versions, as_of, trace=trace), versions[-1]
 
 
-def policy_for(inputs: Inputs, as_of: date) -> Policy:
-    """The shipped policy for the payer; of a closed period the one in force on its last day.
+def policies_for(inputs: Inputs, as_of: date) -> tuple[Policy, ...]:
+    """The versions of the payer's shipped policy since the first test, oldest first.
+
+    The last one is in force on the as-of date, or on the last day of a closed period. The one for a unit is that of
+    its date of service.
 
     Raises:
-        NoPolicyError: there is none, or more than one.
+        NoPolicyError: there is none, or more than one at a time.
     """
     ended = [event.date for event in inputs.events if event.type == "ma_transfer"]
-    enrollment = inputs.enrollment
-    return choose(shipped_policies(), enrollment.payer, min([as_of, *ended]), enrollment.mac)
+    enrollment, book = inputs.enrollment, shipped_policies()
+    last = choose(book, enrollment.payer, min([as_of, *ended]), enrollment.mac)
+    first = min([test.taken_at.date() for test in inputs.tests], default=as_of)
+    if last.effective_from <= first:
+        return (last,)
+    return (*earlier_versions(book, last, enrollment.payer, enrollment.mac, first), last)
 
 
 def inputs_of(
@@ -211,7 +219,7 @@ def _tests(facts: Facts, role: Role) -> list[Test]:
         rows = [row for row in rows if row.origin not in UNCOUNTED_ORIGINS]
     tests = _plain(rows, facts.zones[0][1])
     if any(said):
-        tests = [_with_papers(test, row.result_id, said) for test, row in zip(tests, rows, strict=True)]
+        tests = [_with_papers(test, row, said) for test, row in zip(tests, rows, strict=True)]
     if facts.claimed:  # the tally must know every claimed test, also one that is the patient's no longer
         known = {test.id for test in tests}
         lost = sorted({test for unit in facts.claimed for test in unit.tests} - known)
@@ -219,10 +227,11 @@ def _tests(facts: Facts, role: Role) -> list[Test]:
     return tests
 
 
-def _with_papers(test: Test, number: int, said: _OfResults) -> Test:
+def _with_papers(test: Test, row: store.Tested, said: _OfResults) -> Test:
+    number = row.result_id
     extra, abn, review = said.extra_orders.get(number), said.abns.get(number), said.reviews.get(number)
     return test._replace(
-        reviewed_at=None if review is None else review.reviewed_at,
+        reviewed_at=None if review is None or row.held else review.reviewed_at,
         attested=number in said.attestations,
         reason_early=_reason(said.reasons.get(number)),
         extra_order_signed_on=None if extra is None else extra.signed_on,

@@ -143,7 +143,7 @@ def told_of(database: sqlite3.Connection, identifier: int, patient: str) -> str:
     held = claims.holding(database, identifier)
     if held:
         words += (
-            f"; claim {', '.join(held)} holds this test: see 'units statement --patient {patient}', then "
+            f"; claim {', '.join(held)} holds this test: see 'units statement {patient}', then "
             "'units replace' or 'units void'"
         )
     return words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,12 +26,15 @@ __all__ = [
     "frozen_tests",
     "held_by",
     "holding",
+    "in_the_way",
+    "last_answer",
     "payer_control_number",
     "post",
     "record",
     "remittances",
     "set_state",
     "sign",
+    "sign_off",
     "sign_offs",
     "signed_patients",
     "unused_sign_offs",
@@ -165,16 +169,39 @@ def sign_offs(database: sqlite3.Connection, patient_id: str, content_sha256: str
     return [SignOff(*row) for row in rows]
 
 
+def sign_off(database: sqlite3.Connection, identifier: int) -> SignOff:
+    """The signature with this number."""
+    return SignOff(*database.execute(f"SELECT {_SIGN_OFF} FROM sign_off WHERE id = ?", (identifier,)).fetchone())
+
+
 def unused_sign_offs(database: sqlite3.Connection, patient_id: str) -> list[SignOff]:
-    """A patient's signatures from which no claim has been made, oldest first."""
+    """A patient's signatures from which a claim may still be made, oldest first.
+
+    A signature is used up by its claim, also when that is void. One on a test of which a later signature speaks
+    holds nothing any more, whatever becomes of the later one: an older word never undoes a newer one.
+    """
     rows = database.execute(
-        f"SELECT {_SIGN_OFF} FROM sign_off s WHERE patient_id = ?"
-        " AND NOT EXISTS (SELECT 1 FROM claim c JOIN sign_off o ON o.id = c.sign_off_id"
-        "   WHERE c.patient_id = s.patient_id AND o.content_sha256 = s.content_sha256 AND o.id >= s.id)"
-        " ORDER BY id",
-        (patient_id,),
+        f"SELECT {_SIGN_OFF} FROM sign_off WHERE patient_id = :patient AND id >="
+        " (SELECT min(s.id) FROM sign_off s WHERE s.patient_id = :patient AND NOT EXISTS"
+        "   (SELECT 1 FROM claim c WHERE c.patient_id = :patient AND c.sign_off_id = s.id)) ORDER BY id DESC",
+        {"patient": patient_id},
     )
-    return [SignOff(*row) for row in rows]
+    used = {
+        row[0]
+        for row in database.execute(
+            "SELECT sign_off_id FROM claim WHERE patient_id = ? AND sign_off_id IS NOT NULL", (patient_id,)
+        )
+    }
+    found: list[SignOff] = []
+    later: set[tuple[str, str]] = set()
+    for row in rows:
+        each = SignOff(*row)
+        content = json.loads(each.content)
+        tests = {(content["code"], test["id"]) for test in content["tests"]}
+        if each.id not in used and not tests & later:
+            found.append(each)
+        later |= tests
+    return found[::-1]
 
 
 def signed_patients(database: sqlite3.Connection) -> list[str]:
@@ -222,6 +249,23 @@ def holding(database: sqlite3.Connection, result_id: int) -> list[str]:
         (str(result_id), result_id),
     )
     return [row[0] for row in rows]
+
+
+def in_the_way(database: sqlite3.Connection, patient_id: str, code: str, tests: Sequence[str]) -> ClaimRow | None:
+    """A standing claim by which one of these tests is claimed already, or None.
+
+    It may be that of another patient, whose the test was then, or name a result that was merged into one of these.
+    """
+    marks = ", ".join("?" * len(tests))
+    row = database.execute(
+        f"SELECT {_CLAIM} FROM claim WHERE id IN (SELECT t.claim_id FROM claim_test t"
+        f" WHERE t.patient_id IN (SELECT ? UNION SELECT patient_id FROM version WHERE result_id IN ({marks}))"
+        f" AND t.code = ? AND t.standing = 1 AND (t.test_id IN ({marks}) OR EXISTS (SELECT 1 FROM result r"
+        f"  WHERE r.id = CAST(t.test_id AS INTEGER) AND CAST(r.merged_into AS TEXT) IN ({marks}))))"
+        " ORDER BY id LIMIT 1",
+        (patient_id, *tests, code, *tests, *tests),
+    ).fetchone()
+    return None if row is None else ClaimRow(*row)
 
 
 def freeze(
@@ -285,10 +329,23 @@ def remittances(database: sqlite3.Connection, identifier: str) -> list[Posted]:
 
 
 def payer_control_number(database: sqlite3.Connection, identifier: str) -> str:
-    """The payer's own number of a claim (X12 835, CLP07), empty where none was posted."""
+    """The payer's own number of a claim (X12 835, CLP07), empty where none was posted.
+
+    Of a replacement to which the payer gave none, that of the claim it replaced: the payer knows no other.
+    """
     row = database.execute(
-        "SELECT payer_control_number FROM remittance WHERE claim_id = ? AND payer_control_number <> ''"
-        " ORDER BY id DESC LIMIT 1",
+        "WITH RECURSIVE chain (id, follows, steps) AS (SELECT id, follows, 0 FROM claim WHERE id = ?"
+        "  UNION ALL SELECT c.id, c.follows, steps + 1 FROM claim c JOIN chain ON c.id = chain.follows)"
+        " SELECT r.payer_control_number FROM chain JOIN remittance r ON r.claim_id = chain.id"
+        " WHERE r.payer_control_number <> '' ORDER BY chain.steps, r.posted_on DESC, r.id DESC LIMIT 1",
         (identifier,),
     ).fetchone()
     return "" if row is None else str(row[0])
+
+
+def last_answer(database: sqlite3.Connection, identifier: str) -> str | None:
+    """``paid`` or ``denied``, as the payer said last by its own date, in whatever order it was posted; or None."""
+    row = database.execute(
+        "SELECT status FROM remittance WHERE claim_id = ? ORDER BY posted_on DESC, id DESC LIMIT 1", (identifier,)
+    ).fetchone()
+    return None if row is None else str(row[0])

@@ -30,6 +30,7 @@ __all__ = [
     "find",
     "last_of_chain",
     "listing",
+    "newest",
     "same",
 ]
 
@@ -141,6 +142,11 @@ def find(database: sqlite3.Connection, identifier: int) -> Document | None:
     return None if row is None else Document(*row)
 
 
+def newest(database: sqlite3.Connection) -> int:
+    """Number of the newest document of all; 0 before the first. Later ones have higher numbers."""
+    return int(database.execute("SELECT coalesce(max(id), 0) FROM document").fetchone()[0])
+
+
 def same(database: sqlite3.Connection, patient_id: str, kind: str, sha256: str) -> Document | None:
     """The newest document of a patient that says exactly this, whether or not it still holds."""
     row = database.execute(
@@ -162,13 +168,22 @@ def last_of_chain(database: sqlite3.Connection, document: Document) -> Document:
 
 
 def listing(
-    database: sqlite3.Connection, patient_id: str, *, kind: str | None = None, superseded: bool = False
+    database: sqlite3.Connection,
+    patient_id: str,
+    *,
+    kind: str | None = None,
+    result: int | None = None,
+    superseded: bool = False,
 ) -> list[Document]:
-    """A patient's documents by kind and number; with `superseded` also those that hold no longer."""
+    """A patient's documents by kind and number, of one kind or one result where that is named.
+
+    With `superseded` also those that hold no longer.
+    """
     rows = database.execute(
         f"{_SELECT} WHERE d.patient_id = :patient AND (:kind IS NULL OR d.kind = :kind)"
+        " AND (:result IS NULL OR d.result_id = :result)"
         " AND (:all OR (n.id IS NULL AND d.voids = 0)) ORDER BY d.kind, d.id",
-        {"patient": patient_id, "kind": kind, "all": superseded},
+        {"patient": patient_id, "kind": kind, "result": result, "all": superseded},
     )
     return [Document(*row) for row in rows]
 

@@ -13,6 +13,7 @@ __all__ = [
     "Report",
     "Version",
     "answers",
+    "later_versions",
     "person",
     "readings",
     "reports",
@@ -31,7 +32,7 @@ class Person(NamedTuple):
 
 
 class Version(NamedTuple):
-    """The newest version of a result for a patient; `body` is the canonical result, JSON."""
+    """A version of a result for a patient; `body` is the canonical result, JSON; `why` says what made it."""
 
     result_id: int
     version: int
@@ -44,6 +45,7 @@ class Version(NamedTuple):
     zone: str
     recorded_at: str
     result_key: str
+    why: str
 
 
 class Reading(NamedTuple):
@@ -99,15 +101,31 @@ def person(database: sqlite3.Connection, patient_id: str) -> Person | None:
     return None if row is None else Person(*row)
 
 
-def version(database: sqlite3.Connection, result_id: int, patient_id: str) -> Version | None:
-    """The newest version of a result that this patient has."""
+_VERSION = (
+    "SELECT v.result_id, v.version, v.status, v.body, v.origin, v.taken_at, v.uncertainty_s, v.quality, v.zone,"
+    " v.recorded_at, r.key, v.why FROM version v JOIN result r ON r.id = v.result_id"
+    " WHERE v.result_id = :result AND v.patient_id = :patient"
+)
+
+
+def version(
+    database: sqlite3.Connection, result_id: int, patient_id: str, number: int | None = None
+) -> Version | None:
+    """The version of a result with this number, or the newest, that this patient has."""
     row = database.execute(
-        "SELECT v.result_id, v.version, v.status, v.body, v.origin, v.taken_at, v.uncertainty_s, v.quality, v.zone,"
-        " v.recorded_at, r.key FROM version v JOIN result r ON r.id = v.result_id"
-        " WHERE v.result_id = ? AND v.patient_id = ? ORDER BY v.version DESC LIMIT 1",
-        (result_id, patient_id),
+        f"{_VERSION} AND (:number IS NULL OR v.version = :number) ORDER BY v.version DESC LIMIT 1",
+        {"result": result_id, "patient": patient_id, "number": number},
     ).fetchone()
     return None if row is None else Version(*row)
+
+
+def later_versions(database: sqlite3.Connection, result_id: int, patient_id: str, after: int) -> list[Version]:
+    """This patient's versions of a result after the one with this number, in order."""
+    rows = database.execute(
+        f"{_VERSION} AND v.version > :after ORDER BY v.version",
+        {"result": result_id, "patient": patient_id, "after": after},
+    )
+    return [Version(*row) for row in rows]
 
 
 def readings(database: sqlite3.Connection, result_id: int) -> list[Reading]:

@@ -108,7 +108,7 @@ STATEMENTS: Final = tuple(each.format(one="") for each in (_ENROLLED, _ZONES, _P
 
 
 def known(database: sqlite3.Connection, patient_id: str | None = None) -> Iterator[Known]:
-    """Every patient of whom an enrollment or a document says something, by id; or this one, whatever is known.
+    """Every patient of whom an enrollment, a document or a claim says something, by id; or this one in any case.
 
     In memory are one row of each table, one patient, and which results wait for a person. To be read inside one
     transaction.
@@ -119,7 +119,7 @@ def known(database: sqlite3.Connection, patient_id: str | None = None) -> Iterat
     claimed = _Rows(database, _CLAIMED, patient_id)
     held = _held(database, patient_id)
     enrolled, papers = _Rows(database, _ENROLLED, patient_id), _Rows(database, _PAPERS, patient_id)
-    for patient in _patients(enrolled, papers) if patient_id is None else (patient_id,):
+    for patient in _patients(enrolled, papers, claimed) if patient_id is None else (patient_id,):
         row = enrolled.of(patient)
         units, frozen = _claimed(claimed.of(patient))
         yield Known(
@@ -192,12 +192,13 @@ def _tests(rows: Sequence[Sequence[Any]], runs: Sequence[Sequence[Any]], held: S
 
 
 def _held(database: sqlite3.Connection, patient_id: str | None) -> Set[int]:
-    """Results that wait for a person: as many as a person's queue holds."""
+    """Results that wait for a person, and those that one has dismissed: neither is reported or counted."""
     rows = database.execute(
-        "SELECT DISTINCT q.result_id FROM quarantine q WHERE q.closed_at IS NULL AND q.result_id IS NOT NULL"
+        "SELECT DISTINCT q.result_id FROM quarantine q"
+        " WHERE (q.closed_at IS NULL OR q.action = 'dismissed') AND q.result_id IS NOT NULL"
         if patient_id is None
         else "SELECT q.result_id FROM version e JOIN quarantine q ON q.result_id = e.result_id"
-        " AND q.closed_at IS NULL WHERE e.patient_id = ?",
+        " AND (q.closed_at IS NULL OR q.action = 'dismissed') WHERE e.patient_id = ?",
         () if patient_id is None else (patient_id,),
     )
     return {row[0] for row in rows}

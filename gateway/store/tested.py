@@ -17,7 +17,7 @@ class Tested(NamedTuple):
         inr: normalised value, ``>8`` beyond the range.
         taken_at: instant in UTC; for what is no patient result the meter's own local time, without zone.
         origin: meter, person, simulator or replay; empty for what is no patient result.
-        held: it waits in quarantine: neither reported nor counted until a named person decides.
+        held: it waits in quarantine, or a named person has dismissed it: neither reported nor counted.
         reported_at: when the newest version first left for a provider, or None. A try that reached nobody is none.
         acknowledged_at: when a treating provider's system accepted the newest version, or None.
         meter_key: vendor and serial.

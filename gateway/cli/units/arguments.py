@@ -23,8 +23,11 @@ WORKLISTS = {
     "orders": "orders that end soon, have ended or are missing",
     "filing": "last days for claims",
     "interval": "tests that came off the interval that their order names",
-    "pattern": "share of early, manual and late tests",
+    "extras": "tests beside the units, and who bears them",
+    "practices": "reviews toward G0250 by practice, beside the supplier's count",
+    "pattern": "share of early, manual and late tests and of errors",
     "supplies": "strips on hand, refills",
+    "beside": "G0248, 93792, 93793 and home heparin beside the units, where a person should look",
 }
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
@@ -59,13 +62,20 @@ def claiming(actions: Actions) -> None:
     """Declare ``sign``, ``export``, ``claims``, ``void``, ``replace``, ``denials`` and ``packet``."""
     sign = actions.add_parser(
         "sign",
-        help="sign one unit, with every review flag accepted by name",
+        help="sign one unit, with every review flag accepted by name, or a list of units without flags",
         description="Only a complete unit whose date of service has come can be signed. The signature is on its "
         "exact content: if the unit changes before it is exported, it must be signed again.",
     )
     add_config(sign)
-    _patient(sign)
-    sign.add_argument("unit", type=_unit, metavar="UNIT", help="its number in the statement")
+    _patient(sign, optional=True)
+    sign.add_argument("unit", type=_unit, nargs="?", metavar="UNIT", help="its number in the statement")
+    sign.add_argument(
+        "--from",
+        type=Path,
+        dest="listed",
+        metavar="READY.csv",
+        help="sign the units of 'worklist ready --csv' that a person left in the file: all, or none if one changed",
+    )
     _act(sign)
     _accept(sign)
     export = actions.add_parser(
@@ -128,7 +138,13 @@ def listing(actions: Actions) -> None:
     worklist.add_argument("name", choices=tuple(WORKLISTS), metavar="NAME", help=", ".join(WORKLISTS))
     _as_of(worklist)
     _service(worklist)
-    worklist.add_argument("--within", type=_days, metavar="DAYS", help="orders: default 30; filing: default 90")
+    worklist.add_argument(
+        "--within",
+        type=_days,
+        metavar="DAYS",
+        help="orders, filing: days ahead (default 30, 90); ending: days back of what has nothing left "
+        "(default 90); interval, extras: days back (default all)",
+    )
     worklist.add_argument(
         "--tolerance", type=_days, default=1, metavar="DAYS", help="interval: days not worth showing; default 1"
     )
@@ -138,6 +154,10 @@ def listing(actions: Actions) -> None:
         default="thursday",
         help="missed-week: from which day on the running week is asked about; default %(default)s",
     )
+    worklist.add_argument(
+        "--shipping-days", type=_days, default=0, metavar="DAYS", help="supplies: that a parcel takes; default 0"
+    )
+    _prices(worklist)
     _form(worklist)
     what_if = actions.add_parser("what-if", help="what another policy would make of the same facts")
     add_config(what_if)
@@ -162,8 +182,8 @@ def listing(actions: Actions) -> None:
     )
 
 
-def _patient(action: argparse.ArgumentParser) -> None:
-    action.add_argument("patient", help="the patient's id")
+def _patient(action: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    action.add_argument("patient", nargs="?" if optional else None, help="the patient's id")
     _as_of(action)
     action.add_argument(
         "--period", type=int, metavar="N", help="number of the payer's period, from 1; default: that of the day"

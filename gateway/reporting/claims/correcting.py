@@ -14,12 +14,15 @@ from gateway.clock import utc
 from gateway.database import transaction
 from gateway.reporting.claims.errors import ClaimError
 from gateway.reporting.claims.exporting import freeze_claim, keep
+from gateway.reporting.claims.orderer import ordered_by
 from gateway.reporting.claims.prices import Prices
-from gateway.reporting.claims.record import ClaimRecord, claim_id, unit_record
-from gateway.reporting.claims.signing import accepted, flags_of, named, reconciled
+from gateway.reporting.claims.record import ClaimRecord, UnitRecord, claim_id, unit_record
+from gateway.reporting.claims.signing import accepted, flags_of, may_bill, named, reconciled
 from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of, without
+from gateway.reporting.documents.papers import papers_of
 from gateway.reporting.facts import facts_of
 from gateway.reporting.units import Unit
+from gateway.reporting.units.billers import BillerKind
 from gateway.store import claims as store
 from gateway.store import decisions
 from gateway.store.opening import Role
@@ -72,14 +75,18 @@ def replace_claim(
     at: dt.datetime,
     note: str,
     accept: Iterable[str] = (),
+    biller: BillerKind | None = None,
 ) -> ClaimRecord:
     """Replace a claim by the unit that its tests make now, signed by the same person in the same act.
 
-    The unit is the one that shares most tests with the claim, when the claim itself is left out of the tally.
+    The unit is the one that shares most tests with the claim, when the claim itself is left out of the tally. Where
+    it is the claimed one unchanged, the claim must have been denied (what the payer missed may stand outside the
+    unit), or price table or orderer must be others.
 
     Raises:
-        ClaimError: as for `void_claim`; or its tests make no unit that could be billed as of `as_of`, the unit is
-            the claimed one unchanged, or a review flag is not accepted.
+        ClaimError: as for `void_claim`; or this house cannot bill its code, its tests make no unit that could be
+            billed as of `as_of`, the unit is another payer's, nothing would change, or a review flag is not
+            accepted.
         PriceError: the unit has no price.
     """
     named(by)
@@ -88,14 +95,18 @@ def replace_claim(
         reconciled(database)
         row = _standing(database, identifier)
         original = ClaimRecord.read(row.content)
+        may_bill(f"claim {identifier}", biller, original.unit.code)
         known = without(_holding(database, original, as_of, role), original.unit.test_ids, as_of)
         unit = _replacement(known, original)
         record = unit_record(known, unit)
-        if record == original.unit:
+        _same_payer(original, record)
+        orderer = ordered_by(papers_of(database, row.patient_id), unit.last_test)
+        unchanged = record == original.unit and orderer == original.orderer and _charged_as(original, prices)
+        if unchanged and row.state != "denied":
             raise ClaimError(f"claim {identifier}: its unit is unchanged; there is nothing to replace it by")
         flags = flags_of(unit, as_of)
         accepted(f"the unit that replaces claim {identifier}", flags, set(accept))
-        store.sign(
+        signed = store.sign(
             database,
             patient_id=row.patient_id,
             content=record.text(),
@@ -109,10 +120,10 @@ def replace_claim(
         store.set_state(database, identifier, "replaced")
         made = freeze_claim(
             database,
-            record,
+            known,
             unit,
             prices,
-            signature=store.sign_offs(database, row.patient_id, record.sha256)[0],
+            signature=store.sign_off(database, signed),
             frequency=7,
             follows=identifier,
             by=by,
@@ -137,6 +148,27 @@ def _standing(database: sqlite3.Connection, identifier: str) -> store.ClaimRow:
 def _because(note: str) -> None:
     if not note.strip():
         raise ClaimError("--note: say why; a void or a replacement stands in the record for ten years")
+
+
+def _same_payer(original: ClaimRecord, record: UnitRecord) -> None:
+    """A replacement goes to whoever has the claim."""
+    before, now = (original.unit.payer, original.unit.mac), (record.payer, record.mac)
+    if before != now:
+        was, would = (" ".join(part for part in each if part) for each in (before, now))
+        raise ClaimError(
+            f"claim {original.id} was made for {was}, and its tests are {would}'s now; no payer replaces another's "
+            "claim: void it, then sign and export the unit anew"
+        )
+
+
+def _charged_as(claim: ClaimRecord, prices: Prices) -> bool:
+    """Whether the price table of today gives the lines of this claim."""
+    unit, table = claim.unit, prices.table
+    return (claim.full_cents, claim.revenue_code, claim.place_of_service) == (
+        prices.full_cents(unit.code, unit.payer, dt.date.fromisoformat(unit.dos)),
+        table.institutional.revenue_code if table.institutional else None,
+        table.professional.place_of_service,
+    )
 
 
 def _holding(database: sqlite3.Connection, original: ClaimRecord, as_of: dt.date, role: Role) -> Tallied:

@@ -13,13 +13,19 @@ from typing import NamedTuple
 
 from gateway.clock import utc
 from gateway.database import transaction
+from gateway.reporting.claims.basis import KEPT_AS, basis_of
 from gateway.reporting.claims.errors import ClaimError
+from gateway.reporting.claims.orderer import ordered_by
 from gateway.reporting.claims.prices import Prices
 from gateway.reporting.claims.record import ClaimRecord, Frequency, UnitRecord, claim_id, unit_record
-from gateway.reporting.claims.signing import flags_of, named, reconciled
-from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of
+from gateway.reporting.claims.signing import flags_of, named, obstructed, reconciled
+from gateway.reporting.claims.tallied import Refused, Tallied, periods_in, tallies_of
+from gateway.reporting.documents.eligibility import disagreement
+from gateway.reporting.documents.papers import papers_of
 from gateway.reporting.facts import Facts, facts_of
 from gateway.reporting.units import Unit, claim
+from gateway.reporting.units.billers import BillerKind
+from gateway.reporting.units.billers import obstacle as against_biller
 from gateway.reporting.units.claim_text import claim_text
 from gateway.reporting.units.model import Code
 from gateway.store import claims as store
@@ -51,7 +57,8 @@ class Exported(NamedTuple):
         claims: every outstanding claim, old and new.
         new: ids of those made now.
         stale: signatures that hold no longer.
-        refused: patients with a signature of whom no statement can be made.
+        refused: signed patients of whom no statement can be made, with a test that another claim holds, or of whom
+            the payer says something else than the record.
     """
 
     claims: tuple[ClaimRecord, ...]
@@ -69,6 +76,7 @@ def export(
     at: dt.datetime,
     today: Callable[[Facts], dt.date],
     patient_id: str | None = None,
+    biller: BillerKind | None = None,
 ) -> Exported:
     """Make a claim of every signed unit, and give these and all that no payer has answered yet.
 
@@ -80,6 +88,7 @@ def export(
         at: now.
         today: a patient's local day.
         patient_id: only this patient's units.
+        biller: as what this house bills; None: nobody has said.
 
     Raises:
         ClaimError: nobody is named, or the store awaits reconciliation.
@@ -97,18 +106,30 @@ def export(
                 continue
             used: set[str] = set()
             facts = facts_of(database, patient)
+            differs = disagreement(facts.papers, periods_in(facts), today(facts))
             for service in _services(signatures):
                 for known in tallies_of(facts, today(facts), role, service):
                     if isinstance(known, Refused):
                         refused.append(known)
                     else:
-                        new += _claims_of(database, known, signatures, used, prices, by, at)
+                        against = differs or against_biller(biller, service)
+                        made, obstacles = _claims_of(database, known, signatures, used, prices, by, at, against)
+                        new += made
+                        refused += obstacles
             stale += _stale(database, patient, signatures, used)
         if new:
             decisions.record(database, at, by, "export", "claims", " ".join(new))
         rows = store.claims(database, patient_id, state="exported")
-    outstanding = tuple(ClaimRecord.read(row.content) for row in rows)
+        outstanding = tuple(_numbered(database, ClaimRecord.read(row.content)) for row in rows)
     return Exported(outstanding, tuple(new), tuple(stale), tuple(refused))
+
+
+def _numbered(database: sqlite3.Connection, made: ClaimRecord) -> ClaimRecord:
+    """With the payer's number of the claim that it follows, where that was posted only after this one was made."""
+    if made.follows is None or made.payer_control_number:
+        return made
+    number = store.payer_control_number(database, made.follows)
+    return made.model_copy(update={"payer_control_number": number}) if number else made
 
 
 def _services(signatures: Sequence[store.SignOff]) -> list[Code]:
@@ -124,9 +145,11 @@ def _claims_of(
     prices: Prices,
     by: str,
     at: dt.datetime,
-) -> list[str]:
-    """Claims of one tally's signed units; notes in `used` which contents they had."""
+    against: str,
+) -> tuple[list[str], list[Refused]]:
+    """Claims of one tally's signed units, and what stands in the way of others; notes their contents in `used`."""
     made: list[str] = []
+    obstacles: list[Refused] = []
     claimed = list(known.inputs.claimed)
     for unit in known.statement.units:
         if unit.status != "billable":
@@ -136,36 +159,37 @@ def _claims_of(
         holding = [
             each for each in signatures if each.content_sha256 == record.sha256 and flags <= set(each.flags.split())
         ]
-        if holding:
+        obstacle = (obstructed(database, known.patient_id, unit) or against) if holding else ""
+        if obstacle:
+            used.add(record.sha256)
+            obstacles.append(Refused(known.patient_id, f"the unit of {record.dos} is signed, but {obstacle}"))
+        elif holding:
             claimed.append(claim(known.statement, unit, claimed, known.inputs.tests))
             signature = holding[-1]
             claim_record = freeze_claim(
-                database, record, unit, prices, signature=signature, frequency=1, follows=None, by=by, at=at
+                database, known, unit, prices, signature=signature, frequency=1, follows=None, by=by, at=at
             )
             used.add(signature.content_sha256)
             made.append(claim_record.id)
-    return made
+    return made, obstacles
 
 
 def _stale(
     database: sqlite3.Connection, patient_id: str, signatures: Sequence[store.SignOff], used: set[str]
 ) -> list[Stale]:
-    """Signatures that fit nothing, unless a later signature or a claim stands on one of their tests."""
+    """Signatures that fit nothing, unless a claim stands on one of their tests."""
     found: list[Stale] = []
-    later: set[str] = set()
-    for each in reversed(signatures):
+    for each in signatures:
         unit = UnitRecord.read(each.content)
-        tests = set(unit.test_ids)
-        replaced = bool(tests & later) or store.held_by(database, patient_id, unit.code, unit.test_ids) is not None
-        if each.content_sha256 not in used and not replaced:
+        claimed = store.held_by(database, patient_id, unit.code, unit.test_ids) is not None
+        if each.content_sha256 not in used and not claimed:
             found.append(Stale(patient_id, unit.dos, each.by_name, each.at))
-        later |= tests
-    return list(reversed(found))
+    return found
 
 
 def freeze_claim(
     database: sqlite3.Connection,
-    record: UnitRecord,
+    known: Tallied,
     unit: Unit,
     prices: Prices,
     *,
@@ -175,18 +199,16 @@ def freeze_claim(
     by: str,
     at: dt.datetime,
 ) -> ClaimRecord:
-    """Make a claim of a signed unit and keep it; its tests are held from now on.
+    """Make a claim of a signed unit in the statement of `known` and keep it; its tests are held from now on.
 
     Raises:
         PriceError: the unit has no price.
         ClaimError: a standing claim holds one of its tests.
     """
-    holder = store.held_by(database, record.patient, record.code, record.test_ids)
-    if holder is not None:
-        raise ClaimError(
-            f"patient {record.patient}: claim {holder.id} holds a test of the unit of {record.dos}; a test is paid "
-            "once: void or replace that claim"
-        )
+    record = unit_record(known, unit)
+    obstacle = obstructed(database, record.patient, unit)
+    if obstacle:
+        raise ClaimError(f"patient {record.patient}, unit of {record.dos}: {obstacle}")
     full = prices.full_cents(record.code, record.payer, dt.date.fromisoformat(record.dos))
     words = claim_text(unit, full, record.ended_by)
     identifier = claim_id(record.patient, record.test_ids, record.code, record.dos, frequency, follows or "")
@@ -212,9 +234,11 @@ def freeze_claim(
         signed_at=signature.at,
         exported_by=by,
         exported_at=utc(at),
+        orderer=ordered_by(papers_of(database, record.patient), unit.last_test),
     )
     keep(database, made, signature.id, standing=True)
     store.record(database, identifier, at, by, "exported", f"follows {follows}" if follows else "")
+    store.record(database, identifier, at, by, KEPT_AS, basis_of(database, known, unit).text())
     return made
 
 

@@ -6,10 +6,14 @@ Made from the frozen records alone, so that the same claims give the same octets
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+import re
+import tempfile
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from gateway.reporting.claims.errors import ClaimError
 from gateway.reporting.claims.record import ClaimRecord
 from gateway.reporting.claims.x12 import amount, institutional_line, professional_line
 
-__all__ = ["files_of", "neutral", "prepare_folder", "write_files"]
+__all__ = ["alone_in", "files_of", "left_over", "neutral", "prepare_folder", "write_files"]
 
 COLUMNS = (
     "claim_id",
@@ -38,6 +42,8 @@ COLUMNS = (
     "last_test",
     "tests",
     "diagnosis",
+    "ordering_provider",
+    "ordering_npi",
     "sv101",
     "nte",
     "item_19",
@@ -50,6 +56,7 @@ COLUMNS = (
     "exported_by",
     "exported_at",
 )
+_OF_CLAIM = re.compile(r"[0-9A-F]{20}\.(json|837p\.x12|837i\.x12)").fullmatch
 
 
 def files_of(claims: Sequence[ClaimRecord]) -> dict[str, bytes]:
@@ -89,6 +96,7 @@ def neutral(claim: ClaimRecord) -> dict[str, Any]:
         "last_test": unit.last_test,
         "tests": [test.model_dump(mode="json") for test in unit.tests],
         "diagnosis": list(unit.diagnosis),
+        "ordering_provider": None if claim.orderer is None else claim.orderer.model_dump(mode="json"),
         "ended_by": unit.ended_by,
         "sv101": claim.sv101,
         "nte": claim.nte or None,
@@ -113,11 +121,34 @@ def prepare_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_bytes(b"")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise ClaimError(f"{folder}: cannot be written to: {error.strerror}; name a folder of your own") from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """One export after another into one folder: whoever asks the store last also writes last.
+
+    Raises:
+        ClaimError: it cannot be made, or not be written to.
+    """
+    prepare_folder(folder)
+    with _opened(folder) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+def left_over(folder: Path, files: Container[str]) -> list[str]:
+    """Ids of claims whose files an earlier export left in the folder, and which are not in this one, of everybody.
+
+    They have been paid, denied, voided or replaced since: not to be submitted again.
+    """
+    found = {
+        path.name.split(".")[0] for path in folder.iterdir() if path.name not in files and _OF_CLAIM(path.name)
+    }
+    return sorted(found)
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
@@ -129,10 +160,21 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
     try:
         for name, octets in files.items():
             _write(folder / name, octets)
+        with _opened(folder) as descriptor:
+            os.fsync(descriptor)  # else the names may be gone after a power failure
     except OSError as error:
         raise ClaimError(
             f"{folder}: {error.strerror}; the claims are kept in the store: run the same export again"
         ) from error
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, octets: bytes) -> None:
@@ -155,7 +197,13 @@ def _csv(objects: Iterable[dict[str, Any]]) -> bytes:
     writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180
     writer.writerow(COLUMNS)
     for each in objects:
-        row = {**each, "tests": [test["id"] for test in each["tests"]]}
+        orderer = each["ordering_provider"] or {}
+        row = {
+            **each,
+            "tests": [test["id"] for test in each["tests"]],
+            "ordering_provider": orderer.get("name"),
+            "ordering_npi": orderer.get("npi"),
+        }
         writer.writerow([_cell(row[name]) for name in COLUMNS])
     return text.getvalue().encode()
 

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,7 +16,7 @@ from gateway.reporting.units.diagnoses import coverage, icd10
 from gateway.reporting.units.eligibility import end_of_service
 from gateway.reporting.units.model import Code, EventType
 
-__all__ = ["ClaimRecord", "Frequency", "SignedTest", "UnitRecord", "claim_id", "unit_record"]
+__all__ = ["ClaimRecord", "Frequency", "Orderer", "SignedTest", "UnitRecord", "claim_id", "unit_record"]
 
 Frequency = Literal[1, 7, 8]
 """Claim frequency code (X12 837, CLM05-3): 1 original, 7 replacement, 8 void."""
@@ -29,10 +29,13 @@ class Frozen(BaseModel):
     """Base of what is signed and kept: immutable, no unknown fields, one canonical text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    LATER: ClassVar[frozenset[str]] = frozenset()
+    """Fields that older records do not have: left out while they are None, so that those keep their digests."""
 
     def text(self) -> str:
         """Canonical JSON: keys sorted, no blanks."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        content = self.model_dump(mode="json", exclude={name for name in self.LATER if getattr(self, name) is None})
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @property
     def sha256(self) -> str:
@@ -43,6 +46,14 @@ class Frozen(BaseModel):
     def read(cls, text: str) -> Self:
         """The record that `text` wrote."""
         return cls.model_validate_json(text)
+
+
+class Orderer(Frozen):
+    """Who ordered the tests, as the signed order says; without `npi` no claim form can name them by number."""
+
+    name: str
+    npi: str | None
+    signed_on: str
 
 
 class SignedTest(Frozen):
@@ -99,7 +110,10 @@ class ClaimRecord(Frozen):
         payer_control_number: the payer's number of that claim, where it was posted (REF*F8).
         full_cents: price of a whole unit; `charge_cents` what is charged.
         revenue_code: for institutional claims (SV201), where one is configured.
+        orderer: of the order in force on the day of the last test, where a document names one.
     """
+
+    LATER = frozenset({"orderer"})
 
     id: str
     frequency: Frequency
@@ -120,6 +134,7 @@ class ClaimRecord(Frozen):
     signed_at: str
     exported_by: str
     exported_at: str
+    orderer: Orderer | None = None
 
 
 def claim_id(
@@ -140,7 +155,7 @@ def unit_record(tallied: Tallied, unit: Unit) -> UnitRecord:
     Raises:
         BadCodeError: a recorded diagnosis has not the form of a code.
     """
-    inputs, policy = tallied.inputs, tallied.policy
+    inputs, policy = tallied.inputs, tallied.policy_of(unit)
     tests = tallied.tests()
     end = end_of_service(inputs.events, tallied.statement.as_of.toordinal())
     diagnosis, covered = _diagnoses(tallied, unit)
@@ -185,9 +200,11 @@ def _iso(moment: dt.datetime | None) -> str | None:
 
 
 def _diagnoses(tallied: Tallied, unit: Unit) -> tuple[tuple[str, ...], int]:
-    """The patient's codes, the covered ones first, and how many those are."""
-    enrollment, policy = tallied.inputs.enrollment, tallied.policy
+    """The codes that the patient had on the date of service, the covered ones first, and how many those are."""
+    enrollment, policy = tallied.inputs.enrollment, tallied.policy_of(unit)
+    since = {icd10(code, "known_from"): start for code, start in enrollment.known_from}
     codes = [icd10(code, f"diagnosis[{at}]") for at, code in enumerate(enrollment.diagnosis)]
+    codes = [code for code in codes if since.get(code, unit.billable_from) <= unit.billable_from]
     found = coverage(
         policy.diagnoses,
         enrollment.diagnosis,

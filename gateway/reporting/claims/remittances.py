@@ -13,6 +13,7 @@ import datetime as dt
 import io
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,19 +24,22 @@ from gateway.reporting.claims.errors import ImportRefusedError
 from gateway.reporting.claims.signing import named
 from gateway.store import claims as store
 from gateway.store import decisions
+from gateway.tables import AS_UTF_8, SEPARATORS
 
-__all__ = ["COLUMNS", "PostedRows", "import_remittances"]
+__all__ = ["COLUMNS", "PostedRows", "denial_of", "import_remittances"]
 
 REQUIRED: Final = ("claim_id", "posted_on", "status")
 COLUMNS: Final = (*REQUIRED, "group", "carc", "rarc", "amount", "payer_control_number")
 MOST_OCTETS: Final = 64 * 1024 * 1024
 _AMOUNT: Final = re.compile(r"(\d{1,8})(?:\.(\d{1,2}))?")
 _CONTROL_NUMBER: Final = re.compile(r"[A-Za-z0-9-]{1,50}")
+AHEAD: Final = dt.timedelta(hours=14)
+"""It is tomorrow already where on earth each day begins first."""
 NO_DENIAL: Final = frozenset({"patient_share", "contract"})
 
 
 class PostedRows(NamedTuple):
-    """What an import did: rows posted and rows known before, claims denied and paid, and denials by cause."""
+    """What an import did: rows posted and rows known before, claims now denied and paid, denials by cause."""
 
     new: int
     known: int
@@ -74,7 +78,7 @@ def import_remittances(database: sqlite3.Connection, path: Path, *, by: str, at:
         else:
             rows.append(item)
     with transaction(database):
-        problems += _unknown_claims(database, str(path), rows)
+        problems += _unknown_claims(database, str(path), rows, (at + AHEAD).date().isoformat())
         if problems:
             ordered = sorted(problems, key=lambda problem: problem.line)
             raise ImportRefusedError("\n".join(str(problem) for problem in ordered))
@@ -84,26 +88,50 @@ def import_remittances(database: sqlite3.Connection, path: Path, *, by: str, at:
     return posted
 
 
+def denial_of(database: sqlite3.Connection, claim: str) -> store.Remittance | None:
+    """Why the payer denied a claim: of its newest answer the first adjustment that is a denial, or None.
+
+    The write-off and the patient's share that stand beside it say nothing of the reason.
+    """
+    rows = [each.row for each in store.remittances(database, claim) if each.row.status == "denied"]
+    newest = max((row.posted_on for row in rows), default="")
+    found = [row for row in rows if row.posted_on == newest]
+    return next((row for row in found if row.cause not in NO_DENIAL), found[0] if found else None)
+
+
 def _post(database: sqlite3.Connection, rows: list[store.Remittance], by: str, at: dt.datetime) -> PostedRows:
-    new = denied = paid = 0
+    new = 0
     causes: dict[str, int] = {}
+    touched: dict[str, None] = {}
     for row in rows:
         if not store.post(database, row, by, at):
             continue
         new += 1
-        claim = store.claim(database, row.claim_id)
+        touched[row.claim_id] = None
         store.record(database, row.claim_id, at, by, row.status, f"{row.cause} {row.group_code} {row.carc}".strip())
         if row.status == "denied" and row.cause not in NO_DENIAL:
             causes[row.cause] = causes.get(row.cause, 0) + 1
-        if claim is not None and claim.frequency != 8 and claim.state in store.STANDING:
-            if claim.state != row.status:
-                store.set_state(database, row.claim_id, row.status)
-            denied += row.status == "denied"
-            paid += row.status == "paid"
-    return PostedRows(new, len(rows) - new, denied, paid, causes)
+    states = Counter(_settle(database, identifier) for identifier in touched)
+    return PostedRows(new, len(rows) - new, states["denied"], states["paid"], causes)
 
 
-def _unknown_claims(database: sqlite3.Connection, file: str, rows: list[store.Remittance]) -> Iterator[_Problem]:
+def _settle(database: sqlite3.Connection, identifier: str) -> str | None:
+    """Give a claim the state of its last answer, in whatever order files are posted; returns it.
+
+    So too for a claim that voids another: a payer who takes it needs it no more, one who refuses it keeps the old
+    one. What is void or replaced itself stays so.
+    """
+    claim, answer = store.claim(database, identifier), store.last_answer(database, identifier)
+    if claim is None or answer is None or claim.state not in store.STANDING:
+        return None
+    if claim.state != answer:
+        store.set_state(database, identifier, answer)
+    return answer
+
+
+def _unknown_claims(
+    database: sqlite3.Connection, file: str, rows: list[store.Remittance], latest: str
+) -> Iterator[_Problem]:
     for row in rows:
         claim = store.claim(database, row.claim_id)
         line = int(row.source.rsplit(":", 1)[1])
@@ -113,6 +141,8 @@ def _unknown_claims(database: sqlite3.Connection, file: str, rows: list[store.Re
         elif row.posted_on < claim.dos:
             what = f"{row.posted_on} lies before the date of service {claim.dos}"
             yield _Problem(file, line, "posted_on", what, "correct the date")
+        elif row.posted_on > latest:
+            yield _Problem(file, line, "posted_on", f"{row.posted_on} lies in the future", "correct the date")
 
 
 def _read(path: Path) -> Iterator[store.Remittance | _Problem]:
@@ -127,7 +157,7 @@ def _read(path: Path) -> Iterator[store.Remittance | _Problem]:
         return
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
-        yield _Problem(file, line, "", "is not UTF-8", "save the file as UTF-8")
+        yield _Problem(file, line, "", "is not UTF-8", AS_UTF_8)
         return
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
@@ -155,6 +185,10 @@ def _read(path: Path) -> Iterator[store.Remittance | _Problem]:
 
 
 def _header(file: str, line: int, header: list[str]) -> Iterator[_Problem]:
+    for sign, separated in (SEPARATORS if len(header) == 1 else {}).items():
+        if sign in header[0]:
+            yield _Problem(file, line, "", f"is separated by {separated}", "separate the cells by commas")
+            return
     remedy = f"the columns are {', '.join(COLUMNS)}"
     for name in header:
         if name not in COLUMNS:

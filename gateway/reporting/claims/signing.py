@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from gateway.database import transaction
@@ -12,8 +12,11 @@ from gateway.reporting.claims.errors import ClaimError
 from gateway.reporting.claims.record import UnitRecord, unit_record
 from gateway.reporting.claims.tallied import Tallied, periods_in, tallied
 from gateway.reporting.documents.coverage import Period
+from gateway.reporting.documents.eligibility import disagreement
 from gateway.reporting.facts import Facts, facts_of
 from gateway.reporting.units import Unit
+from gateway.reporting.units.billers import BillerKind
+from gateway.reporting.units.billers import obstacle as against_biller
 from gateway.reporting.units.model import Code
 from gateway.reporting.units.reasons import FLAG_WORDS
 from gateway.store import claims as store
@@ -25,10 +28,13 @@ __all__ = [
     "Signed",
     "accepted",
     "flags_of",
+    "may_bill",
     "named",
+    "obstructed",
     "period_numbered",
     "reconciled",
     "sign",
+    "sign_within",
     "unit_numbered",
 ]
 
@@ -38,12 +44,19 @@ _WORDS = {**FLAG_WORDS, FILING_LIMIT_PASSED: "the last day for filing the claim 
 
 
 class Signed(NamedTuple):
-    """A signature. `again`: this very content was signed already, and nothing was written."""
+    """A signature.
+
+    Attributes:
+        again: this very content was signed already, and nothing was written.
+        before: of a partial unit the numbers of whole units that are neither claimed nor signed: claimed after it,
+            they would get later dates.
+    """
 
     record: UnitRecord
     by: str
     at: str
     again: bool
+    before: tuple[int, ...] = ()
 
 
 def sign(
@@ -59,6 +72,7 @@ def sign(
     note: str = "",
     period: int | None = None,
     service: Code = "G0249",
+    biller: BillerKind | None = None,
 ) -> Signed:
     """Sign the unit with this number in the patient's statement.
 
@@ -74,50 +88,112 @@ def sign(
         note: why, in the person's words.
         period: number of the payer's period, from 1; None: the one in force on `as_of`.
         service: whose side: G0249 the supplier's, G0250 the physician's.
+        biller: as what this house bills; None: nobody has said.
 
     Raises:
-        ClaimError: nobody is named, the store awaits reconciliation, there is no such unit, it is claimed already,
-            its date has not come, or a flag is not accepted. Nothing has changed.
+        ClaimError: nobody is named, this house cannot bill the code, the store awaits reconciliation, there is no
+            such unit, it is claimed already, another claim holds one of its tests, the payer answered something
+            else than is on record, its date has not come, or a flag is not accepted. Nothing has changed.
         StatementError: no statement can be made.
         UnitsError: a recorded fact cannot be used.
     """
-    named(by)
     with transaction(database):
-        reconciled(database)
-        facts = facts_of(database, patient_id)
-        known = tallied(facts, as_of, role, period=period_numbered(facts, period), service=service)
-        unit = unit_numbered(known, number)
-        if unit.status == "claimed":
-            holder = store.held_by(database, patient_id, unit.code, unit.tests)
-            which = f" as {holder.id}" if holder else ""
-            raise ClaimError(
-                f"patient {patient_id}, unit {number}: it is claimed already{which}; void or replace that"
-            )
-        if unit.status == "complete_waiting":
-            raise ClaimError(
-                f"patient {patient_id}, unit {number}: its earliest date of service is {unit.billable_from}, and "
-                f"it is {as_of}; sign it from then on"
-            )
-        flags = flags_of(unit, as_of)
-        accepted(f"patient {patient_id}, unit {number}", flags, set(accept))
-        record = unit_record(known, unit)
-        for earlier in store.unused_sign_offs(database, patient_id):
-            if earlier.content_sha256 == record.sha256 and set(flags) <= set(earlier.flags.split()):
-                return Signed(record, earlier.by_name, earlier.at, again=True)
-        store.sign(
+        return sign_within(
             database,
-            patient_id=patient_id,
-            content=record.text(),
-            content_sha256=record.sha256,
-            flags=flags,
-            as_of=as_of,
+            patient_id,
+            number,
+            as_of=lambda _: as_of,
+            role=role,
             by=by,
             at=at,
+            accept=accept,
             note=note,
+            period=period,
+            service=service,
+            biller=biller,
         )
-        decisions.record(database, at, by, "sign", f"patient {patient_id} unit of {record.dos}", note)
-        found = store.unused_sign_offs(database, patient_id)[-1]
-    return Signed(record, found.by_name, found.at, again=False)
+
+
+def sign_within(
+    database: sqlite3.Connection,
+    patient_id: str,
+    number: int,
+    *,
+    as_of: Callable[[Facts], dt.date],
+    role: Role,
+    by: str,
+    at: dt.datetime,
+    accept: Iterable[str] = (),
+    note: str = "",
+    period: int | None = None,
+    service: Code = "G0249",
+    biller: BillerKind | None = None,
+) -> Signed:
+    """As `sign`, as one part of an act with a transaction of its own; `as_of` gives the patient's day."""
+    named(by)
+    may_bill(f"patient {patient_id}, unit {number}", biller, service)
+    reconciled(database)
+    facts = facts_of(database, patient_id)
+    day = as_of(facts)
+    known = tallied(facts, day, role, period=period_numbered(facts, period), service=service)
+    unit = unit_numbered(known, number)
+    if unit.status == "claimed":
+        holder = store.held_by(database, patient_id, unit.code, unit.tests)
+        which = f" as {holder.id}" if holder else ""
+        raise ClaimError(f"patient {patient_id}, unit {number}: it is claimed already{which}; void or replace that")
+    if unit.status == "complete_waiting":
+        raise ClaimError(
+            f"patient {patient_id}, unit {number}: its earliest date of service is {unit.billable_from}, and "
+            f"it is {day}; sign it from then on"
+        )
+    obstacle = obstructed(database, patient_id, unit)
+    obstacle = obstacle or disagreement(facts.papers, periods_in(facts), day)
+    if obstacle:
+        raise ClaimError(f"patient {patient_id}, unit {number}: {obstacle}")
+    flags = flags_of(unit, day)
+    accepted(f"patient {patient_id}, unit {number}", flags, set(accept))
+    record = unit_record(known, unit)
+    standing = store.unused_sign_offs(database, patient_id)
+    before = () if unit.is_full else _unsigned(known, {each.content_sha256 for each in standing})
+    for earlier in standing:
+        if earlier.content_sha256 == record.sha256 and set(flags) <= set(earlier.flags.split()):
+            return Signed(record, earlier.by_name, earlier.at, again=True, before=before)
+    made = store.sign(
+        database,
+        patient_id=patient_id,
+        content=record.text(),
+        content_sha256=record.sha256,
+        flags=flags,
+        as_of=day,
+        by=by,
+        at=at,
+        note=note,
+    )
+    decisions.record(database, at, by, "sign", f"patient {patient_id} unit of {record.dos}", note)
+    found = store.sign_off(database, made)
+    return Signed(record, found.by_name, found.at, again=False, before=before)
+
+
+def _unsigned(known: Tallied, signed: set[str]) -> tuple[int, ...]:
+    """Numbers of the whole units that no claim holds and nobody has signed."""
+    return tuple(
+        number
+        for number, unit in enumerate(known.statement.units, 1)
+        if unit.is_full and unit.status != "claimed" and unit_record(known, unit).sha256 not in signed
+    )
+
+
+def obstructed(database: sqlite3.Connection, patient_id: str, unit: Unit) -> str:
+    """Why no claim can be made of a unit that may be billed by its date: another claim holds a test of it; or ''.
+
+    So it is where a payer's period turned out to be another than when the claim was made, where a test has gone
+    from one patient to another since, and where two results turned out to be one test.
+    """
+    holder = store.in_the_way(database, patient_id, unit.code, unit.tests)
+    if holder is None:
+        return ""
+    whose = "" if holder.patient_id == patient_id else f" of patient {holder.patient_id}"
+    return f"claim {holder.id}{whose} holds a test of it; a test is paid once: void or replace that claim first"
 
 
 def flags_of(unit: Unit, as_of: dt.date) -> tuple[str, ...]:
@@ -163,6 +239,17 @@ def named(by: str) -> None:
     """
     if not by.strip():
         raise ClaimError("--by: the name is blank; say who decides this")
+
+
+def may_bill(what: str, biller: BillerKind | None, code: Code) -> None:
+    """Refuse what this house cannot bill.
+
+    Raises:
+        ClaimError: by its kind it cannot bill this code.
+    """
+    why = against_biller(biller, code)
+    if why:
+        raise ClaimError(f"{what}: {why}")
 
 
 def reconciled(database: sqlite3.Connection) -> None:

@@ -10,8 +10,8 @@ from gateway.clock import Clock
 from gateway.reporting.documents import kinds
 from gateway.reporting.documents.coverage import Period, in_force, periods
 from gateway.reporting.facts import Facts
-from gateway.reporting.statements import Inputs, StatementError, assemble, policy_for
-from gateway.reporting.units import Event, Policy, Statement, Test, UnitsError, tally
+from gateway.reporting.statements import Inputs, StatementError, assemble, policies_for
+from gateway.reporting.units import Event, Policy, Statement, Test, Unit, UnitsError, ZoneChange, tally_versions
 from gateway.reporting.units.calendar import Zones, zones
 from gateway.reporting.units.model import Code
 from gateway.store.opening import Role
@@ -32,6 +32,7 @@ class Tallied(NamedTuple):
 
     Attributes:
         number: of the payer's period, from 1, oldest first.
+        policy: in force on the as-of date; `earlier` its versions before, oldest first.
     """
 
     patient_id: str
@@ -40,6 +41,7 @@ class Tallied(NamedTuple):
     inputs: Inputs
     policy: Policy
     statement: Statement
+    earlier: tuple[Policy, ...] = ()
 
     @property
     def local(self) -> Zones:
@@ -49,6 +51,15 @@ class Tallied(NamedTuple):
     def day_of(self, moment: dt.datetime) -> dt.date:
         """The local date of an instant."""
         return dt.date.fromordinal(self.local.day_of(moment))
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """All versions of the policy since the first test, oldest first."""
+        return (*self.earlier, self.policy)
+
+    def policy_of(self, unit: Unit) -> Policy:
+        """The version in force on a unit's date of service; the present one for a date that none speaks of."""
+        return next((each for each in self.earlier if each.in_force(unit.billable_from)), self.policy)
 
     def tests(self) -> dict[str, Test]:
         """All tests by id."""
@@ -88,18 +99,20 @@ def tallied(
         UnitsError: a recorded fact cannot be used, or no policy is in force for the payer.
     """
     inputs = assemble(facts, as_of, role, period=period)
-    chosen = (policy or policy_for(inputs, as_of)).for_service(service)
-    made = tally(*inputs, chosen, as_of, trace=trace)
+    *earlier, chosen = [
+        each.for_service(service) for each in ((policy,) if policy else policies_for(inputs, as_of))
+    ]
+    made = tally_versions(*inputs, (*earlier, chosen), as_of, trace=trace)
     found = periods_in(facts)
     here = period or in_force(found, as_of)
-    return Tallied(facts.patient_id, found.index(here) + 1, here, inputs, chosen, made)
+    return Tallied(facts.patient_id, found.index(here) + 1, here, inputs, chosen, made, tuple(earlier))
 
 
 def without(known: Tallied, tests: Sequence[str], as_of: dt.date, *, trace: bool = False) -> Tallied:
     """The tally as it would be had the claim on exactly these tests never been made."""
     claimed = tuple(unit for unit in known.inputs.claimed if set(unit.tests) != set(tests))
     inputs = known.inputs._replace(claimed=claimed)
-    return known._replace(inputs=inputs, statement=tally(*inputs, known.policy, as_of, trace=trace))
+    return known._replace(inputs=inputs, statement=tally_versions(*inputs, known.policies, as_of, trace=trace))
 
 
 def tallies_of(facts: Facts, as_of: dt.date, role: Role, service: Code = "G0249") -> Iterator[Tallied | Refused]:
@@ -110,12 +123,12 @@ def tallies_of(facts: Facts, as_of: dt.date, role: Role, service: Code = "G0249"
             continue
         try:
             inputs = assemble(facts, as_of, role, period=period)
-            policy = policy_for(inputs, as_of).for_service(service)
-            made = tally(*inputs, policy, as_of)
+            *earlier, policy = [each.for_service(service) for each in policies_for(inputs, as_of)]
+            made = tally_versions(*inputs, (*earlier, policy), as_of)
         except (StatementError, UnitsError) as refused:
             yield Refused(facts.patient_id, str(refused))
         else:
-            yield Tallied(facts.patient_id, number, period, inputs, policy, made)
+            yield Tallied(facts.patient_id, number, period, inputs, policy, made, tuple(earlier))
     if not found:
         yield Refused(facts.patient_id, f"patient {facts.patient_id} is not enrolled; import an enrollment")
 
@@ -130,4 +143,7 @@ def periods_in(facts: Facts) -> list[Period]:
 
 def today(history: Sequence[tuple[str, str]], clock: Clock) -> dt.date:
     """The local date now of a patient with this history of zones; that of UTC without one."""
-    return dt.date.fromordinal(zones(history[-1][1] if history else "UTC", ()).day(clock.now()))
+    if not history:
+        return clock.now().astimezone(dt.UTC).date()
+    changes = tuple(ZoneChange(dt.date.fromisoformat(day), name) for day, name in history)
+    return dt.date.fromordinal(zones(history[0][1], changes).day(clock.now()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.reporting.claims.orderer import name_parts
 from gateway.reporting.claims.record import ClaimRecord
 
 __all__ = ["amount", "institutional_line", "professional_line"]
@@ -18,7 +19,7 @@ POINTERS: Final = 4
 
 
 def professional_line(claim: ClaimRecord) -> str:
-    """Loop 2400 of a professional claim: LX, SV1, DTP, REF and, for a partial unit, NTE.
+    """Loop 2400 of a professional claim: LX, SV1, DTP, REF, for a partial unit NTE, and loop 2420E: who ordered it.
 
     SV101-7 and NTE02 say the same words: contractors ask for one or the other, and neither forbids both. SV107
     points to the covered diagnoses, which come first in the claim's list.
@@ -32,6 +33,10 @@ def professional_line(claim: ClaimRecord) -> str:
     ]
     if claim.nte:
         segments.append(f"NTE*ADD*{claim.nte}")
+    if claim.orderer is not None and claim.orderer.npi is not None:
+        family, given = name_parts(claim.orderer.name)
+        if family:
+            segments.append(f"NM1*DK*1*{family}*{given}****XX*{claim.orderer.npi}")
     return _joined(segments)
 
 

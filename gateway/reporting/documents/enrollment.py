@@ -16,6 +16,7 @@ from gateway.reporting.documents import kinds
 from gateway.reporting.documents.coverage import Period
 from gateway.reporting.documents.papers import Papers
 from gateway.reporting.units import Enrollment, Order, Therapy, ZoneChange
+from gateway.reporting.units.notices import is_heparin
 from gateway.store.tested import Enrolled
 
 __all__ = ["WARFARIN", "enrollment_of", "warfarin_since"]
@@ -53,7 +54,7 @@ def enrollment_of(
         orders=_orders(papers.of(kinds.Order), row),
         therapies=_therapies(papers, row),
         known_from=_known_from(papers.of(kinds.Diagnosis)),
-        heparin_infusions=tuple((infusion.start, infusion.end) for infusion in papers.of(kinds.Infusion)),
+        heparin=_heparin(papers),
     )
 
 
@@ -123,6 +124,13 @@ def _without(
         yield start, other.start - one
     if other.end is not None and (end is None or other.end < end):
         yield other.end + one, end
+
+
+def _heparin(papers: Papers) -> tuple[tuple[dt.date, dt.date | None], ...]:
+    """Times on heparin: infused at home, in the place of warfarin or beside it, as in bridging (R36)."""
+    spans: list[kinds.Span] = [*papers.of(kinds.Infusion)]
+    spans += [other for other in papers.of(kinds.Anticoagulant) if is_heparin(other.drug)]
+    return tuple((span.start, span.end) for span in spans)
 
 
 def _known_from(papers: Sequence[kinds.Diagnosis]) -> tuple[tuple[str, dt.date], ...]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gateway.npi import checked_npi
 from gateway.reporting.documents.columns import (
     Amount,
     Codes,
@@ -29,9 +30,12 @@ __all__ = [
     "Abn",
     "Anticoagulant",
     "Attestation",
+    "BilledService",
+    "Contact",
     "Coverage",
     "Diagnosis",
     "EarlyReason",
+    "Eligibility",
     "Event",
     "ExtraOrder",
     "Infusion",
@@ -61,6 +65,10 @@ class Paper(BaseModel):
 
     patient: Id
 
+    def about_result(self) -> int | None:
+        """Number of the one result that it speaks of, if any."""
+        return None
+
     def body(self) -> dict[str, Any]:
         """What is kept: plain JSON values, without the patient, who is a column, and what is left out."""
         return self.model_dump(mode="json", by_alias=True, exclude={"patient"}, exclude_none=True)
@@ -70,6 +78,10 @@ class OfResult(Paper):
     """Base of what speaks of one result; of each such kind a result has one at most."""
 
     result: ResultNumber
+
+    def about_result(self) -> int | None:
+        """Number of the result that it speaks of."""
+        return self.result
 
 
 def _in_order(first: dt.date | None, last: dt.date | None, names: tuple[str, str]) -> None:
@@ -83,13 +95,19 @@ class Order(Paper):
     NOT_LATER = ("signed_on",)
 
     signed_on: Annotated[
-        Day, Field(description="the date of the practitioner's signature; an unsigned order is none")
+        Day,
+        Field(description="the date of the practitioner's signature, like 2026-03-14; an unsigned order is none"),
     ]
     expires_on: OptionalDay = None
     interval_days: Annotated[
         int | None, Field(ge=1, le=90, description="days between tests as ordered, 1 to 90, or leave it out")
     ] = None
     practitioner: Name
+    npi: Annotated[
+        str | None,
+        AfterValidator(checked_npi),
+        Field(description="the ten digits of the practitioner's NPI, which claims name, or leave it out"),
+    ] = None
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> Self:
@@ -185,13 +203,40 @@ class Coverage(Paper):
     ] = ""
     from_: Annotated[Day, Field(alias="from")]
     to: Annotated[
-        OptionalDay, Field(description="the last covered day, only where the end is known: it closes the tally")
+        OptionalDay,
+        Field(description="the last covered day, like 2026-03-14, only where it is known: it closes the tally"),
     ] = None
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> Self:
         _in_order(self.from_, self.to, ("from", "to"))
         return self
+
+
+class Eligibility(Paper):
+    """What a payer answered when it was asked who covers the patient (X12 271, or a portal)."""
+
+    NOT_LATER = ("checked_on", "died_on")
+
+    checked_on: Day
+    payer: Payer
+    from_: Annotated[
+        OptionalDay, Field(alias="from", description="the first day with this payer, like 2026-03-14, if answered")
+    ] = None
+    died_on: Annotated[
+        OptionalDay, Field(description="the date of death that the payer has, like 2026-03-14, if any")
+    ] = None
+    reference: Annotated[Text | None, Field(description="trace number of the answer, or leave it out")] = None
+
+
+class Contact(Paper):
+    """A call or message to the patient about testing."""
+
+    NOT_LATER = ("date",)
+
+    date: Day
+    reached: Annotated[bool, Field(description="true or false: whether the patient was reached")]
+    note: Annotated[Text | None, Field(description="what was said, or leave it out")] = None
 
 
 class Event(Paper):
@@ -228,7 +273,8 @@ class ExtraOrder(OfResult):
     NOT_LATER = ("signed_on",)
 
     signed_on: Annotated[
-        Day, Field(description="the date of the practitioner's signature; an unsigned order is none")
+        Day,
+        Field(description="the date of the practitioner's signature, like 2026-03-14; an unsigned order is none"),
     ]
     practitioner: Name
 
@@ -258,6 +304,42 @@ class Attestation(OfResult):
     statement: Text
     attested_by: Name
     attested_at: Moment
+
+
+class BilledService(Paper):
+    """A line beside the units that was billed for the patient, by ourselves or by somebody else (rules R32, R33).
+
+    A training that we gave is a paper of kind training; a line for the same session is no second one.
+    """
+
+    NOT_LATER = ("date",)
+
+    date: Annotated[Day, Field(description="its date of service, like 2026-03-14")]
+    code: Annotated[Literal["G0248", "93792", "93793"], Field(description="G0248, 93792 or 93793")]
+    billed_by: Annotated[Name, Field(description="who billed it, a name of 1 to 120 characters")]
+    units: Annotated[int, Field(ge=1, le=99, description="the billed quantity, 1 to 99, or leave it out")] = 1
+    result: Annotated[
+        ResultNumber | None,
+        Field(description="the number of the result that a 93793 speaks of, or leave it out"),
+    ] = None
+    same_day_visit: Annotated[
+        bool, Field(description="true when a visit is billed beside a 93793 on that day, else false")
+    ] = False
+    reference: Annotated[Text | None, Field(description="claim number or where it is written, or leave it out")] = (
+        None
+    )
+
+    def about_result(self) -> int | None:
+        """Number of the result that a 93793 manages, where that is known."""
+        return self.result
+
+    @model_validator(mode="after")
+    def _only_management_is_of_a_result(self) -> Self:
+        if self.code != "93793" and self.result is not None:
+            raise ValueError(f"result is for 93793 alone, and this is {self.code}; leave it out")
+        if self.code != "93793" and self.same_day_visit:
+            raise ValueError(f"same_day_visit is for 93793 alone, and this is {self.code}; leave it out")
+        return self
 
 
 class SupplyDelivery(Paper):
@@ -300,12 +382,15 @@ KINDS: dict[str, type[Paper]] = {
     "diagnosis": Diagnosis,
     "valve": Valve,
     "coverage": Coverage,
+    "eligibility": Eligibility,
+    "contact": Contact,
     "event": Event,
     "early_reason": EarlyReason,
     "extra_order": ExtraOrder,
     "abn": Abn,
     "review": Review,
     "attestation": Attestation,
+    "billed_service": BilledService,
     "supply_delivery": SupplyDelivery,
     "supply_contact": SupplyContact,
     "supply_waste": SupplyWaste,

@@ -29,6 +29,10 @@ class Papers:
         """All papers of a kind."""
         return [paper for _, paper in self._by_kind.get(kind, ()) if isinstance(paper, kind)]
 
+    def numbered(self, kind: type[P]) -> list[tuple[int | None, P]]:
+        """All papers of a kind, each with the number of the result that it speaks of now, if any."""
+        return [(result, paper) for result, paper in self._by_kind.get(kind, ()) if isinstance(paper, kind)]
+
     def by_result(self, kind: type[R]) -> dict[int, R]:
         """The paper of each result; where two results became one, the newest."""
         return {

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gateway.clock import utc
 from gateway.database import transaction
 from gateway.reporting.documents.checks import faults
-from gateway.reporting.documents.kinds import KINDS, OfResult, Paper
+from gateway.reporting.documents.kinds import KINDS, Paper
 from gateway.store import decisions, documents
 from gateway.store.documents import Document, NewDocument
 from gateway.tables import Place, Placed, Problem, read_files, read_row
@@ -63,7 +63,7 @@ class Imported(NamedTuple):
             f"{kind}: {', '.join(f'{count[what]} {what}' for what in ('new', 'unchanged') if count[what])}"
             for kind, count in self.counts.items()
         ]
-        return "\n".join(lines) or "nothing"
+        return "\n".join(lines) or "the files hold no rows"
 
 
 class Attached(NamedTuple):
@@ -81,8 +81,6 @@ def import_documents(database: sqlite3.Connection, paths: Sequence[Path], by: st
     """
     rows, problems = read_files(paths, KINDS)
     problems += _given_twice(rows)
-    if problems:
-        raise RefusedError(problems)
     imported = Imported({})
     fresh: dict[int, Place] = {}
     with transaction(database):
@@ -95,7 +93,7 @@ def import_documents(database: sqlite3.Connection, paths: Sequence[Path], by: st
             if found.new:
                 fresh[found.id] = placed.place
         if problems:
-            raise RefusedError(problems)
+            raise RefusedError(_in_order(problems, paths))
         if any(count["new"] for count in imported.counts.values()):
             decisions.record(database, at, by, "documents import", ", ".join(map(str, paths)), str(imported))
     return imported
@@ -255,7 +253,7 @@ def _new(
         kind=placed.kind,
         body=body,
         sha256=documents.digest(body.encode()),
-        result_id=paper.result if isinstance(paper, OfResult) else None,
+        result_id=paper.about_result(),
         attachment=None if attached is None else documents.attach(database, attached.octets, utc(at)),
         attachment_name="" if attached is None else attached.name,
         source=CLI,
@@ -318,6 +316,17 @@ def _expect_it_holds(database: sqlite3.Connection, identifier: int, attached: At
         raise DocumentError(
             f"document {identifier} says the same without this file; to attach it: 'documents attach {identifier}'"
         )
+
+
+def _in_order(problems: Sequence[Problem], paths: Sequence[Path]) -> list[Problem]:
+    """By file, in the order in which the files were read, and by line."""
+    given = {str(path): at for at, path in reversed(list(enumerate(paths)))}
+
+    def place(problem: Problem) -> tuple[int, str, int]:
+        file = problem.place.file
+        return given.get(file, given.get(str(Path(file).parent), 0)), file, problem.place.line
+
+    return sorted(problems, key=place)
 
 
 def _given_twice(rows: Sequence[Placed]) -> list[Problem]:

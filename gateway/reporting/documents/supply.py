@@ -10,6 +10,7 @@ from gateway.reporting.documents import kinds
 from gateway.reporting.documents.papers import Papers, papers_of
 from gateway.reporting.statements import Inputs, inputs_of
 from gateway.reporting.units.calendar import zones
+from gateway.reporting.units.interval import ordered_days
 from gateway.reporting.units.supplies import DAYS_BETWEEN_TESTS, Delivery, Supply, supply
 from gateway.store.opening import Role
 
@@ -70,13 +71,7 @@ def stock(inputs: Inputs, papers: Papers, as_of: dt.date, *, shipping_days: int 
         if paper.date <= as_of
     )
     wasted = sum(paper.strips for paper in papers.of(kinds.SupplyWaste) if paper.date <= as_of)
-    in_force = [
-        order
-        for order in inputs.enrollment.orders
-        if order.signed_on <= as_of and (order.expires_on is None or as_of <= order.expires_on)
-    ]
-    ordered = max(in_force, key=lambda order: order.signed_on).interval_days if in_force else None
-    interval_days = ordered or DAYS_BETWEEN_TESTS
+    interval_days = ordered_days(inputs.enrollment, as_of) or DAYS_BETWEEN_TESTS
     found = supply(deliveries, tests, wasted, as_of, interval_days=interval_days, shipping_days=shipping_days)
     return Stock(
         found,

@@ -1,7 +1,8 @@
 """The tally of home INR tests toward units of service: a pure core that reads no clock, file or socket.
 
-One door: `tally`. What goes in and comes out is in `model`; refusals are in `errors`; policies and diagnosis
-tables are built from mappings that the caller has read (`policies`, `diagnosis_table`).
+One door: `tally`; for a policy that changed, `tally_versions`. What goes in and comes out is in `model`; refusals
+are in `errors`; policies and diagnosis tables are built from mappings that the caller has read (`policies`,
+`diagnosis_table`).
 """
 
 from gateway.reporting.units.claims import check_claimed, claim
@@ -25,6 +26,7 @@ from gateway.reporting.units.model import (
 )
 from gateway.reporting.units.policy import Policy, choose, policies, with_options
 from gateway.reporting.units.tally import tally
+from gateway.reporting.units.versions import earlier_versions, tally_versions
 
 __all__ = [
     "ClaimedUnit",
@@ -47,8 +49,10 @@ __all__ = [
     "choose",
     "claim",
     "diagnosis_table",
+    "earlier_versions",
     "explain",
     "policies",
     "tally",
+    "tally_versions",
     "with_options",
 ]

@@ -18,6 +18,9 @@ from gateway.reporting.units.policy import CODES
 def check_claimed(claimed: Sequence[ClaimedUnit], tests: Sequence[Test]) -> None:
     """Refuse claims that contradict one another or the tests.
 
+    One that contradicts itself (three tests without modifier 52, a date of service before its tests) is no reason
+    to refuse: it was submitted, and a correction may since have moved a test. The statement says so (`notices`).
+
     Raises:
         BadCodeError: a code other than G0249 and G0250.
         BadValueError: a claim without tests, or with more than four.

@@ -24,8 +24,7 @@ def off_interval(enrollment: Enrollment, tests: Iterable[Test], tolerance_days: 
     """Home tests that came earlier or later than their order said, in the order of their times.
 
     Args:
-        enrollment: its orders name the interval; the latest one signed on or before the test holds, of two signed
-            on one day the one that names an interval, then the one that holds longer.
+        enrollment: its orders name the interval (`ordered_days`).
         tests: all tests; void ones, controls, errors and clinic tests are left aside.
         tolerance_days: days of difference that are not worth showing.
     """
@@ -39,14 +38,19 @@ def off_interval(enrollment: Enrollment, tests: Iterable[Test], tolerance_days: 
     )
     found: list[OffInterval] = []
     for (_, _, before), (_, test_id, day) in pairwise(days):
-        ordered = _ordered_days(enrollment, day)
+        ordered = ordered_days(enrollment, day)
         gap = (day - before).days
         if ordered is not None and abs(gap - ordered) > tolerance_days:
             found.append(OffInterval(test_id, day, gap, ordered))
     return tuple(found)
 
 
-def _ordered_days(enrollment: Enrollment, day: dt.date) -> int | None:
+def ordered_days(enrollment: Enrollment, day: dt.date) -> int | None:
+    """Days between tests as the order in force on `day` names them; None where none does.
+
+    Of several orders the latest one signed holds, of two signed on one day the one that names an interval, then
+    the one that holds longer.
+    """
     active = [
         order
         for order in enrollment.orders

@@ -80,7 +80,8 @@ class Enrollment:
         orders: signed orders.
         covered_from: first day with this payer; tests before it belong to another tally (rule R37). None: no limit.
         mac: the Medicare contractor of the claim's jurisdiction.
-        heparin_infusions: first and last days of home heparin infusions (S9336): a notice, nothing more (rule R36).
+        heparin: first and last days on heparin, infused at home (S9336) or as a drug, beside warfarin or instead: a
+            notice, nothing more (rule R36).
     """
 
     tz: str
@@ -95,7 +96,7 @@ class Enrollment:
     tz_history: tuple[ZoneChange, ...] = ()
     covered_from: dt.date | None = None
     mac: str | None = None
-    heparin_infusions: tuple[tuple[dt.date, dt.date | None], ...] = ()
+    heparin: tuple[tuple[dt.date, dt.date | None], ...] = ()
     therapies: tuple[Therapy, ...] = ()
     known_from: tuple[tuple[str, dt.date], ...] = ()
 

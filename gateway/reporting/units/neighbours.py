@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from gateway.reporting.units.errors import BadCodeError
@@ -15,6 +16,7 @@ from gateway.reporting.units.model import Unit
 
 NeighbourCode = Literal["G0248", "93792", "93793", "S9336"]
 NEIGHBOURS: Final[tuple[NeighbourCode, ...]] = ("G0248", "93792", "93793", "S9336")
+_NO_DAYS: Final[Mapping[str, dt.date]] = MappingProxyType({})
 
 
 class Service(NamedTuple):
@@ -26,6 +28,7 @@ class Service(NamedTuple):
         test: the test that a 93793 speaks of, if any.
         same_day_visit: whether an evaluation and management visit is billed for that day.
         units: billed quantity.
+        billed_by: who billed it, ourselves or somebody else; empty where that is not on record.
     """
 
     code: NeighbourCode
@@ -33,22 +36,34 @@ class Service(NamedTuple):
     test: str | None = None
     same_day_visit: bool = False
     units: int = 1
+    billed_by: str = ""
 
 
 class Caution(NamedTuple):
-    """One caution: the rule, the date, and plain words."""
+    """One caution: the rule, the date, plain words, and the test that it speaks of, if any."""
 
     rule: str
     date: dt.date
     words: str
+    test: str | None = None
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        return f"caution ({self.rule}, {self.date}): {self.words}"
 
 
-def cautions(services: Sequence[Service], physician_units: Iterable[Unit] = ()) -> tuple[Caution, ...]:
+def cautions(
+    services: Sequence[Service],
+    physician_units: Iterable[Unit] = (),
+    days: Mapping[str, dt.date] = _NO_DAYS,
+) -> tuple[Caution, ...]:
     """What a person should look at before these services are billed.
 
     Args:
         services: all neighbouring services of one patient.
         physician_units: the G0250 units of the same patient.
+        days: the local day of each test, for a 93793 that names none.
 
     Raises:
         BadCodeError: a code that is none of these.
@@ -57,18 +72,17 @@ def cautions(services: Sequence[Service], physician_units: Iterable[Unit] = ()) 
         if service.code not in NEIGHBOURS:
             raise BadCodeError("code", f"unknown code {service.code!r}", f"use one of: {', '.join(NEIGHBOURS)}")
     ordered = sorted(services, key=lambda service: (service.date, service.code))
-    return tuple(sorted([*_training(ordered), *_single_inr(ordered, physician_units), *_infusion(ordered)]))
+    found = [*_training(ordered), *_single_inr(ordered, physician_units, days), *_infusion(ordered)]
+    return tuple(sorted(found, key=lambda caution: (*caution[:3], caution.test or "")))
 
 
 def _training(services: Sequence[Service]) -> list[Caution]:
     found: list[Caution] = []
     initial = [service for service in services if service.code == "G0248"]
-    found += [
-        Caution(
-            "R33", again.date, f"G0248 is paid once in a lifetime; it was billed for {initial[0].date} already."
-        )
-        for again in initial[1:]
-    ]
+    for again in initial[1:]:
+        before = f"{initial[0].date} already{_by(initial[0], '(by')}"
+        words = f"G0248 is paid once in a lifetime; it was billed for {before}."
+        found.append(Caution("R33", again.date, words))
     found += [
         Caution("R33", service.date, f"G0248 is paid once in a lifetime; {service.units} units are named.")
         for service in initial
@@ -89,7 +103,9 @@ def _training(services: Sequence[Service]) -> list[Caution]:
     return found
 
 
-def _single_inr(services: Sequence[Service], physician_units: Iterable[Unit]) -> list[Caution]:
+def _single_inr(
+    services: Sequence[Service], physician_units: Iterable[Unit], days: Mapping[str, dt.date]
+) -> list[Caution]:
     found: list[Caution] = []
     in_units = {test_id for unit in physician_units if unit.code == "G0250" for test_id in unit.tests}
     for service in services:
@@ -97,16 +113,33 @@ def _single_inr(services: Sequence[Service], physician_units: Iterable[Unit]) ->
             continue
         if service.same_day_visit:
             found.append(Caution("R32", service.date, "93793 is not billed beside a visit on the same day."))
-        if service.test is not None and service.test in in_units:
-            found.append(
-                Caution("R32", service.date, f"The INR {service.test} is in a G0250 unit: 93793 pays it again.")
-            )
+        by = _by(service, "(billed by")
+        if service.test is None:
+            found += [
+                Caution(
+                    "R32",
+                    service.date,
+                    f"93793 of this day names no INR{by}; the INR {test_id} of this day is in a G0250 unit, and is "
+                    "paid twice if it is that one.",
+                    test_id,
+                )
+                for test_id in sorted(in_units)
+                if days.get(test_id) == service.date
+            ]
+        elif service.test in in_units:
+            words = f"The INR {service.test} is in a G0250 unit: 93793 pays it again{by}."
+            found.append(Caution("R32", service.date, words, service.test))
     found += [
         Caution("R32", day, f"93793 is billed once a day; {times} are named.")
         for day, times in _units_per_day(services, "93793").items()
         if times > 1
     ]
     return found
+
+
+def _by(service: Service, opening: str) -> str:
+    """In brackets who billed it, where that is on record."""
+    return f" {opening} {service.billed_by})" if service.billed_by else ""
 
 
 def _units_per_day(services: Sequence[Service], code: NeighbourCode) -> Counter[dt.date]:

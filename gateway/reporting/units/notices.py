@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from gateway.reporting.units.calendar import Zones
-from gateway.reporting.units.model import Enrollment, Event, Test, Unit
+from gateway.reporting.units.model import TESTS_PER_UNIT, Enrollment, Event, Test, Unit
 from gateway.reporting.units.policy import Policy
 
-HEPARIN = "heparin"
+REDUCED: Final = "52"
+"""Modifier of a partial unit (rule R24)."""
+HEPARIN: Final = "heparin"
+_TESTS: Final = ("no test", "one test", "two tests", "three tests", "four tests")
 
 
 def notices_of(
@@ -34,10 +38,12 @@ def notices_of(
     """
     found: list[str] = []
     spans = _heparin_spans(enrollment, as_of)
-    if spans or (enrollment.anticoagulant or "").strip().lower() == HEPARIN:
+    if spans or is_heparin(enrollment.anticoagulant):
         found.append(_heparin(spans, local, tests))
     for unit in units:
-        if unit.status != "claimed" and not policy.in_force(unit.billable_from):
+        if unit.status == "claimed":
+            found += _contradictions(unit)
+        elif not policy.in_force(unit.billable_from):
             found.append(
                 f"The date of service {unit.billable_from} lies outside the period of {policy.id}: "
                 "tally it under the version in force on that date."
@@ -47,24 +53,29 @@ def notices_of(
     return tuple(found)
 
 
+def is_heparin(drug: str | None) -> bool:
+    """Whether a drug is a heparin by its name, whatever its salt or weight."""
+    return drug is not None and HEPARIN in drug.lower()
+
+
 def _heparin_spans(enrollment: Enrollment, as_of: dt.date) -> list[tuple[dt.date, dt.date | None]]:
     """First and last days on heparin that had begun by `as_of`."""
-    if not enrollment.heparin_infusions and not enrollment.therapies:
+    if not enrollment.heparin and not enrollment.therapies:
         return []
-    spans = list(enrollment.heparin_infusions)
-    spans += [(therapy.start, therapy.end) for therapy in enrollment.therapies if therapy.drug == HEPARIN]
+    spans = list(enrollment.heparin)
+    spans += [(therapy.start, therapy.end) for therapy in enrollment.therapies if is_heparin(therapy.drug)]
     return [span for span in spans if span[0] <= as_of]
 
 
 def _heparin(spans: Sequence[tuple[dt.date, dt.date | None]], local: Zones, tests: Sequence[Test]) -> str:
-    """Home heparin infusion (S9336) is no part of this service; heparin can disturb the INR (R36)."""
+    """Heparin can disturb the INR; a home infusion of it (S9336) is no part of this service (R36)."""
     within = [
         test.id
         for test in tests
         if test.kind == "patient"
         and any(_covers(span, dt.date.fromordinal(local.day_of(test.taken_at))) for span in spans)
     ]
-    during = f" (tests during an infusion: {', '.join(within)})" if within else ""
+    during = f" (tests of those days: {', '.join(within)})" if within else ""
     return (
         f"The patient is or was on heparin, which can disturb the INR{during}. Heparin alone gives no eligibility."
     )
@@ -72,6 +83,24 @@ def _heparin(spans: Sequence[tuple[dt.date, dt.date | None]], local: Zones, test
 
 def _covers(span: tuple[dt.date, dt.date | None], day: dt.date) -> bool:
     return span[0] <= day and (span[1] is None or day <= span[1])
+
+
+def _contradictions(unit: Unit) -> Iterator[str]:
+    """What a claim says against itself. It was submitted so, and is frozen (R13): a person voids or replaces it."""
+    count, reduced = len(unit.tests), REDUCED in unit.modifiers
+    claim = f"The {unit.code} claimed for {unit.billable_from}"
+    remedy = "correct that claim"
+    if unit.billable_from < unit.last_test:
+        yield (
+            f"{claim}: its date of service {unit.billable_from} lies before its last test, on {unit.last_test}; "
+            f"{remedy}."
+        )
+    if unit.code == "G0250" and count < TESTS_PER_UNIT:
+        yield f"{claim} holds {_TESTS[count]}, and G0250 knows no partial unit (R32); {remedy}."
+    elif count < TESTS_PER_UNIT and not reduced:
+        yield f"{claim} holds {_TESTS[count]} without modifier 52 (R24); {remedy}."
+    elif count == TESTS_PER_UNIT and reduced:
+        yield f"{claim} holds {_TESTS[count]} and carries modifier 52, that of fewer (R24); {remedy}."
 
 
 def _after_another_end(unit: Unit, events: Sequence[Event], as_of: dt.date) -> list[str]:

@@ -222,12 +222,7 @@ def choose(book: Iterable[Policy], payer: str, on: dt.date, mac: str | None = No
     Raises:
         NoPolicyError: there is none, or more than one of equal rank.
     """
-    found = [
-        policy
-        for policy in book
-        if payer in policy.payers and policy.in_force(on) and (not policy.macs or mac in policy.macs)
-    ]
-    found = [policy for policy in found if policy.macs] or found
+    found = standing(book, payer, on, mac)
     if len(found) == 1:
         return found[0]
     problem = "no policy is" if not found else f"{', '.join(policy.id for policy in found)} are all"
@@ -236,6 +231,16 @@ def choose(book: Iterable[Policy], payer: str, on: dt.date, mac: str | None = No
         f"{problem} in force on {on}",
         "add a policy file, or correct its payers and dates",
     )
+
+
+def standing(book: Iterable[Policy], payer: str, on: dt.date, mac: str | None = None) -> list[Policy]:
+    """The policies that speak of a payer's dates of service on a day; those that name the contractor go first."""
+    found = [
+        policy
+        for policy in book
+        if payer in policy.payers and policy.in_force(on) and (not policy.macs or mac in policy.macs)
+    ]
+    return [policy for policy in found if policy.macs] or found
 
 
 def _version(

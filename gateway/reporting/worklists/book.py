@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from gateway.reporting.claims.record import unit_record
+from gateway.reporting.claims.remittances import denial_of
 from gateway.reporting.claims.signing import flags_of
 from gateway.reporting.claims.tallied import Refused, Tallied, tallies_of
+from gateway.reporting.documents.eligibility import disagreement
 from gateway.reporting.documents.papers import Papers
 from gateway.reporting.facts import Facts, every_facts, facts_of
 from gateway.reporting.units import Unit
@@ -38,6 +41,7 @@ class Entry(NamedTuple):
     Attributes:
         signed: flags and names of the signatures that no claim has used, by the digest of what they sign.
         denied: claims that wait for an answer to a denial.
+        claims: reads all claims of the patient, for who wants them, inside the same transaction.
     """
 
     patient_id: str
@@ -47,11 +51,17 @@ class Entry(NamedTuple):
     refused: tuple[Refused, ...]
     signed: Mapping[str, Sequence[tuple[frozenset[str], str]]]
     denied: tuple[Denied, ...]
+    claims: Callable[[], Sequence[store.ClaimRow]]
 
     @property
     def current(self) -> Tallied | None:
         """The tally of the newest period."""
         return self.tallies[-1] if self.tallies else None
+
+    @property
+    def disagreement(self) -> str:
+        """In what the payer's newest answer about eligibility and the record differ, in words, or nothing."""
+        return disagreement(self.papers, [tallied.period for tallied in self.tallies], self.as_of)
 
     def signer(self, tallied: Tallied, unit: Unit) -> str:
         """Who signed exactly this unit with all its flags; empty when nobody did."""
@@ -96,15 +106,15 @@ def read_book(
             tuple(each for each in made if isinstance(each, Tallied)),
             tuple(each for each in made if isinstance(each, Refused)),
             signed,
-            _denied(database, facts) if facts.claimed else (),
+            _denied(database, facts),
+            partial(store.claims, database, facts.patient_id),
         )
 
 
 def _denied(database: sqlite3.Connection, facts: Facts) -> tuple[Denied, ...]:
     found = []
     for row in store.claims(database, facts.patient_id, state="denied"):
-        said = [each.row for each in store.remittances(database, row.id) if each.row.status == "denied"]
-        last = said[-1] if said else None
+        last = denial_of(database, row.id)
         found.append(
             Denied(
                 row.id,

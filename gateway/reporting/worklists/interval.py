@@ -22,8 +22,8 @@ class Off(NamedTuple):
     ordered_days: int
 
 
-def interval(book: Iterable[Entry], tolerance_days: int) -> list[Off]:
-    """Tests off the ordered interval by more than `tolerance_days`, the newest first.
+def interval(book: Iterable[Entry], tolerance_days: int, within_days: int | None = None) -> list[Off]:
+    """Tests off the ordered interval by more than `tolerance_days`, of the last `within_days`, the newest first.
 
     Orders without an interval say nothing. Where payers followed one another every test is named once.
     """
@@ -32,5 +32,6 @@ def interval(book: Iterable[Entry], tolerance_days: int) -> list[Off]:
         for tallied in entry.tallies:
             known = [test for test in tallied.inputs.tests if tallied.day_of(test.taken_at) <= entry.as_of]
             for off in off_interval(tallied.inputs.enrollment, known, tolerance_days):
-                found[entry.patient_id, off.test] = Off(entry.patient_id, *off)
+                if within_days is None or (entry.as_of - off.date).days <= within_days:
+                    found[entry.patient_id, off.test] = Off(entry.patient_id, *off)
     return sorted(found.values(), key=lambda off: (-off.date.toordinal(), off.patient, off.test))

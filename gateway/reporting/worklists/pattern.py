@@ -13,7 +13,12 @@ __all__ = ["Pattern", "pattern"]
 
 
 class Pattern(NamedTuple):
-    """Shares of the supplier as a whole (patient is empty), and of each patient with any exception, in percent."""
+    """Shares of the supplier as a whole (patient is empty), and of each patient with any exception, in percent.
+
+    Attributes:
+        errors: runs of the meter without a result; their share is that of all runs. With the missed weeks it tells
+            whether the meter is still used correctly (rule R38).
+    """
 
     scope: str
     patient: str
@@ -24,17 +29,22 @@ class Pattern(NamedTuple):
     manual_percent: float
     late: int
     late_percent: float
+    errors: int
+    errors_percent: float
+    missed_weeks: int
 
 
 class _Counts:
     def __init__(self) -> None:
-        self.tests = self.early = self.manual = self.late = 0
+        self.tests = self.early = self.manual = self.late = self.errors = self.missed = 0
 
     def add(self, other: _Counts) -> None:
         self.tests += other.tests
         self.early += other.early
         self.manual += other.manual
         self.late += other.late
+        self.errors += other.errors
+        self.missed += other.missed
 
     def row(self, scope: str, patient: str) -> Pattern:
         return Pattern(
@@ -47,11 +57,14 @@ class _Counts:
             _percent(self.manual, self.tests),
             self.late,
             _percent(self.late, self.tests),
+            self.errors,
+            _percent(self.errors, self.tests + self.errors),
+            self.missed,
         )
 
 
 def pattern(book: Iterable[Entry], supplier: str) -> list[Pattern]:
-    """Early, manual and late tests of the supplier, then of each patient who has any, the most first.
+    """Early, manual and late tests and errors of the supplier, then of each patient who has any, the most first.
 
     A test is early when the record gives an accepted reason for it, late when its evidence came more than seven
     days after it. Controls, errors and void tests are left aside.
@@ -67,15 +80,21 @@ def pattern(book: Iterable[Entry], supplier: str) -> list[Pattern]:
         for tallied in entry.tallies[-1:]:
             _count(tallied, entry, counts)
         total.add(counts)
-        if counts.early or counts.manual or counts.late:
+        if counts.early or counts.manual or counts.late or counts.errors:
             rows.append(counts.row("patient", entry.patient_id))
-    rows.sort(key=lambda row: (-(row.early_percent + row.manual_percent + row.late_percent), row.patient))
+    rows.sort(key=_most)
     return [total.row(supplier, ""), *rows]
 
 
+def _most(row: Pattern) -> tuple[float, float, str]:
+    return -(row.early_percent + row.manual_percent + row.late_percent), -row.errors_percent, row.patient
+
+
 def _count(tallied: Tallied, entry: Entry, counts: _Counts) -> None:
+    counts.missed += len(tallied.statement.missed_weeks)
     for test in tallied.inputs.tests:
         day = tallied.day_of(test.taken_at)
+        counts.errors += test.kind == "error" and day <= entry.as_of
         if test.kind != "patient" or test.voided or day > entry.as_of:
             continue
         counts.tests += 1

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.npi import checked_npi
 from gateway.office_hours import OfficeHours
 from gateway.reporting.registration import NAMES, check_address, check_schedule, check_settings
 from gateway.result import meter_key
@@ -46,17 +47,6 @@ __all__ = [
 ]
 
 _ICD10_CM = re.compile(r"[A-Z][0-9][0-9A-Z](\.[0-9A-Z]{1,4})?")
-
-
-def _npi(text: str | None) -> str | None:
-    """National Provider Identifier: ten digits whose check digit is Luhn's over ``80840`` and the number (CMS)."""
-    if text is None:
-        return None
-    digits = [int(digit) for digit in "80840" + text] if re.fullmatch(r"\d{10}", text) else [1]
-    doubled = [digit if index % 2 == 0 else sum(divmod(2 * digit, 10)) for index, digit in enumerate(digits[::-1])]
-    if sum(doubled) % 10:
-        raise ValueError("is no National Provider Identifier (its check digit is wrong)")
-    return text
 
 
 def _zone(text: str) -> str:
@@ -116,7 +106,6 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=120), Field(des
 Note = Annotated[
     str, StringConstraints(max_length=120), Field(description="at most 120 characters, or leave it out")
 ]
-Drug = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,40}$"), Field(description="a drug like warfarin")]
 _DAY = Field(description="a date like 2026-03-14")
 Day = Annotated[date, _DAY]
 OptionalDay = Annotated[date | None, _DAY]
@@ -142,7 +131,7 @@ class Provider(Row):
     id: Id
     name: Name
     npi: Annotated[
-        str | None, AfterValidator(_npi), Field(description="the ten digits of the NPI, or leave it out")
+        str | None, AfterValidator(checked_npi), Field(description="the ten digits of the NPI, or leave it out")
     ] = None
     zone: Annotated[
         str,
@@ -270,7 +259,7 @@ class Enrollment(Row):
     """What eligibility rests on; a patient's newest one holds."""
 
     patient: Id
-    payer: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$"), Field(description="like medicare_ffs")]
+    payer: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,40}$"), Field(description="like medicare_ffs")]
     mac: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{0,40}$"), Field(description="like noridian")] = ""
     diagnosis: Annotated[
         str,

@@ -82,7 +82,6 @@ class Desk:
 
     def units(self, *words: str) -> Said:
         """Run ``inr-gateway units``."""
-        out, err = io.StringIO(), io.StringIO()
         action, *rest = words
         config = ["--config", str(self.folder / "server.toml")]
         line = (
@@ -90,6 +89,14 @@ class Desk:
             if action != "denials"
             else ["units", action, rest[0], *config, *rest[1:]]
         )
+        return self._said(line)
+
+    def evaluate(self, file: Path, *more: str) -> Said:
+        """Run ``inr-gateway units evaluate``, which needs no store."""
+        return self._said(["units", "evaluate", *more, str(file)])
+
+    def _said(self, line: list[str]) -> Said:
+        out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 code = main(line)

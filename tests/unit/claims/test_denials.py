@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def claim(desk: Desk) -> str:
         desk.test("P1", taken)
     assert desk.units("sign", "P1", "1", "--by", "Bea").code == 0
     assert desk.units("export", "--to", str(desk.folder / "out"), "--by", "Bea").code == 0
+    desk.set_clock(dt.datetime(2026, 4, 20, 17, tzinfo=dt.UTC))
     return str(desk.rows("claims")[0]["claim"])
 
 
@@ -86,12 +88,66 @@ def test_a_void_names_the_payers_number(desk: Desk, claim: str) -> None:
     assert '"payer_control_number": "ICN-77"' in (desk.folder / "later" / "claims.json").read_text()
 
 
+def state(desk: Desk, claim: str) -> str:
+    return next(str(row["state"]) for row in desk.rows("claims") if row["claim"] == claim)
+
+
+def test_the_last_answer_counts_in_whatever_order_files_are_posted(desk: Desk, claim: str) -> None:
+    assert "1 paid" in post(desk, f"{HEADER}{claim},2026-04-16,paid,,,,123.45,ICN77\n")[1]
+    assert "1 paid" in post(desk, f"{HEADER}{claim},2026-04-14,denied,CO,16,M51,123.45,ICN76\n")[1]
+    assert state(desk, claim) == "paid"
+    assert post(desk, f"{HEADER}{claim},2026-04-17,denied,CO,18,,0,\n")[0] == 0
+    assert state(desk, claim) == "denied"
+    assert post(desk, f"{HEADER}{claim},2026-04-18,paid,,,,123.45,ICN78\n")[0] == 0  # reopened
+    assert state(desk, claim) == "paid"
+
+
+def test_a_void_that_the_payer_took_leaves_the_export_and_one_it_refused_waits_for_a_person(
+    desk: Desk, claim: str
+) -> None:
+    assert desk.units("void", claim, "--by", "Bea", "--note", "refund").code == 0
+    (void,) = [str(row["claim"]) for row in desk.rows("claims") if row["frequency"] == 8]
+    assert post(desk, f"{HEADER}{void},2026-04-15,denied,CO,16,M51,,\n")[0] == 0
+    (held,) = [row for row in desk.rows("worklist", "held") if row["what"] == f"claim {void}"]
+    assert held["reason"] == "incomplete"
+    assert post(desk, f"{HEADER}{void},2026-04-16,paid,,,,123.45,\n")[0] == 0
+    assert desk.rows("worklist", "held") == []
+    assert desk.units("export", "--to", str(desk.folder / "later"), "--by", "Bea").code == 0
+    assert (desk.folder / "later" / "claims.json").read_text() == '{\n  "claims": []\n}\n'
+    assert state(desk, claim) == "void"
+
+
+def test_a_denied_claim_can_be_replaced_by_its_unit_as_it_stands(desk: Desk, claim: str) -> None:
+    words = ("replace", claim, "--by", "Bea", "--note", "orderer completed")
+    assert "unchanged" in desk.units(*words).err
+    post(desk, f"{HEADER}{claim},2026-04-14,denied,CO,16,MA13 N264,123.45,ICN77\n")
+    said = desk.units(*words)
+    assert said.code == 0, said.err
+    second = next(str(row["claim"]) for row in desk.rows("claims") if row["frequency"] == 7)
+    assert state(desk, claim) == "replaced"
+    assert [row["what"] for row in desk.rows("worklist", "held")] == []
+    post(desk, f"{HEADER}{second},2026-04-16,denied,CO,16,MA13,123.45,\n")
+    assert desk.units("replace", second, "--by", "Bea", "--note", "again").code == 0
+    desk.units("export", "--to", str(desk.folder / "later"), "--by", "Bea")
+    (third,) = json.loads((desk.folder / "later" / "claims.json").read_text())["claims"]
+    assert (third["follows"], third["payer_control_number"]) == (second, "ICN77")  # the only one the payer gave
+
+
+def test_a_number_that_the_payer_gave_later_stands_in_the_export_of_the_void(desk: Desk, claim: str) -> None:
+    assert desk.units("void", claim, "--by", "Bea", "--note", "refund").code == 0
+    post(desk, f"{HEADER}{claim},2026-04-14,paid,,,,123.45,ICN-77\n")
+    desk.units("export", "--to", str(desk.folder / "later"), "--by", "Bea")
+    (void,) = json.loads((desk.folder / "later" / "claims.json").read_text())["claims"]
+    assert (void["frequency_code"], void["payer_control_number"]) == ("8", "ICN-77")
+
+
 @pytest.mark.parametrize(
     ("text", "place", "what"),
     [
         (HEADER + "{claim},2026-04-14,denied,CO,,,1,\n", ":2: column carc:", "adjustment reason code"),
         (HEADER + "\n{claim},14.04.2026,denied,CO,119,,1,\n", ":3: column posted_on:", "is no date"),
         (HEADER + "{claim},2026-03-01,denied,CO,119,,1,\n", ":2: column posted_on:", "before the date of service"),
+        (HEADER + "{claim},2026-04-22,denied,CO,119,,1,\n", ":2: column posted_on:", "lies in the future"),
         (HEADER + "{claim},2026-04-14,lost,CO,119,,1,\n", ":2: column status:", "write paid or denied"),
         (HEADER + "{claim},2026-04-14,denied,XX,119,,1,\n", ":2: column group:", "no group code"),
         (HEADER + "{claim},2026-04-14,denied,,119,,1,\n", ":2: column group:", "is empty"),

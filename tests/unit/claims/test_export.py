@@ -72,7 +72,7 @@ def test_a_second_export_gives_the_same_files_and_marks_nothing_twice(desk: Desk
     assert export(desk, "again") == first
     assert export(desk) == first
     assert desk.value("SELECT count(*) FROM claim") == 1
-    assert desk.value("SELECT count(*) FROM claim_event") == 1
+    assert desk.value("SELECT count(*) FROM claim_event WHERE what = 'exported'") == 1
 
 
 def test_files_that_a_full_disk_refused_come_with_the_next_export(desk: Desk) -> None:
@@ -86,6 +86,17 @@ def test_files_that_a_full_disk_refused_come_with_the_next_export(desk: Desk) ->
     (folder / "claims.csv.part").rmdir()
     assert len(export(desk)) == 5
     assert desk.value("SELECT count(*) FROM claim") == 1
+
+
+def test_files_of_claims_that_are_done_with_are_named(desk: Desk) -> None:
+    signed_unit(desk)
+    export(desk)
+    (listed,) = desk.rows("claims")
+    assert desk.units("void", listed["claim"], "--by", "Bea", "--note", "why").code == 0
+    said = desk.units("export", "--to", str(desk.folder / "out"), "--by", "Eve")
+    assert f"not to be submitted again: {listed['claim']}\n" in said.out
+    said = desk.units("export", "--to", str(desk.folder / "other"), "--by", "Eve")
+    assert "again" not in said.out
 
 
 def test_a_folder_that_cannot_be_written_marks_nothing(desk: Desk) -> None:
@@ -211,6 +222,17 @@ def test_a_partial_unit_says_so_on_every_form(desk: Desk, event: str, count: int
     assert len(neutral["block_80"]) <= 71
     assert not SEPARATORS.search(neutral["nte"])
     assert len(neutral["nte"]) <= 80
+
+
+def test_a_claim_names_no_diagnosis_that_came_after_its_date(desk: Desk) -> None:
+    desk.patient()
+    for taken in [*MONDAYS[:4], MONDAYS[7]]:
+        desk.test("P1", taken)
+    desk.paper("P1", "diagnosis", codes=["I48.20"], from_="2025-01-01", evidence="letter")
+    desk.paper("P1", "diagnosis", codes=["Z86.718"], from_="2026-03-03", evidence="letter")
+    assert desk.units("sign", "P1", "1", "--by", "Bea").code == 0
+    (claim,) = json.loads(export(desk)["claims.json"])["claims"]
+    assert (claim["date_of_service"], claim["diagnosis"]) == ("2026-03-02", ["I48.20"])
 
 
 def test_two_payers_have_two_tallies(desk: Desk, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import hashlib
 import json
 import shutil
@@ -11,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from gateway.reporting import policies, statements
+from gateway.reporting.claims.packet import make
+from gateway.reporting.documents.recording import supersede_document
 from gateway.store import documents
 from tests.unit.claims.desk import MONDAYS, Desk
 
@@ -89,7 +94,7 @@ def test_the_paper_says_it_all(unit: Desk) -> None:
         "564636",
         "Riverside Clinic",
         "C3-1",
-        "Dr. \\u0141ukasz Ng & Sons <x>",
+        "Dr. Łukasz Ng & Sons <x>",
         "G0248",
         "letter of 3 January",
         "1Z999",
@@ -99,6 +104,90 @@ def test_the_paper_says_it_all(unit: Desk) -> None:
         "Earliest date of service: 2026-03-02.",
     ):
         assert words in text, words
+
+
+def words_of(desk: Desk) -> str:
+    """The paper's text, without the breaks of its lines."""
+    packet(desk)
+    said = subprocess.run(
+        ["pdftotext", "-raw", str(desk.folder / "packet.pdf"), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    return " ".join(said.split())
+
+
+def digests(manifest: dict[str, Any], kind: str) -> dict[str, str]:
+    return {item["name"]: item["sha256"] for item in manifest["items"] if item["kind"] == kind}
+
+
+@pytest.fixture
+def claimed(unit: Desk) -> Desk:
+    for action in (("sign", "P1", "1", "--by", "Bea"), ("export", "--to", str(unit.folder / "o"), "--by", "Eve")):
+        assert unit.units(*action).code == 0
+    return unit
+
+
+def test_after_later_corrections_it_shows_what_was_claimed_and_apart_what_came_later(claimed: Desk) -> None:
+    desk = claimed
+    _, before = packet(desk)
+    claim = desk.rows("claims")[0]["claim"]
+    orders = [row for row in documents.listing(desk.database, "P1") if row.kind == "order"]
+    desk.correct(2, "P1", MONDAYS[1], inr="3.7")
+    desk.retract(3, "P1", MONDAYS[2])
+    supersede_document(desk.database, orders[0].id, {"interval_days": "14"}, "Cy", desk.now)
+    later = desk.paper("P1", "supply_contact", date="2026-03-01")
+    _, after = packet(desk)
+    for kind in ("result", "report", "evidence", "claim", "signature", "policy"):
+        assert digests(before, kind) == digests(after, kind), kind
+    assert digests(before, "document").items() < digests(after, "document").items()
+    assert str(later) in digests(after, "document")
+    assert digests(after, "later report") == {"C2-2": hashlib.sha256(b"MSH|2").hexdigest()}
+    assert before["claim"] == after["claim"] == json.loads(desk.value("SELECT content FROM claim"))
+    assert [test["inr"] for test in after["claim"]["unit"]["tests"]] == ["2.5"] * 4
+    assert before["rested_on"] == after["rested_on"]
+    assert {step[0] for step in after["rested_on"]["trace"]} == {"1", "2", "3", "4", "unit 1"}
+    assert (
+        hashlib.sha256(desk.value("SELECT content FROM claim").encode()).hexdigest()
+        == digests(after, "claim")[claim]
+    )
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is not installed")
+def test_the_paper_keeps_then_and_now_apart(claimed: Desk) -> None:
+    desk = claimed
+    assert "Nothing: what was known when it was claimed is what is known now." in words_of(desk)
+    desk.correct(2, "P1", MONDAYS[1] + dt.timedelta(days=1), inr="3.7")
+    file = desk.folder / "answers.csv"
+    claim = desk.rows("claims")[0]["claim"]
+    file.write_text(f"claim_id,posted_on,status,group,carc,amount\n{claim},2026-03-29,denied,CO,119,123.45\n")
+    assert desk.units("denials", "import", str(file), "--by", "Dana").code == 0
+    said = words_of(desk)
+    then, _, later = said.partition("What came after the claim")
+    assert "INR 3.7" in later
+    assert "3.7" not in then
+    assert "test 2 was claimed as of 2026-02-09, and was taken on 2026-02-10" in later
+    assert "2026-03-29 denied $123.45 CO-119 frequency" in later
+    assert "How it was decided before it was claimed, as of 2026-03-30" in then
+    assert "reported on 2026-02-09" in then
+
+
+def test_the_policy_file_may_change_and_the_packet_says_so(claimed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = claimed
+    changed = tuple(
+        dataclasses.replace(each, min_days_first_test_to_dos=27) for each in policies.shipped_policies()
+    )
+    monkeypatch.setattr(statements, "shipped_policies", lambda: changed)
+    _, manifest = packet(desk)
+    (shown,) = digests(manifest, "policy").values()
+    assert shown != manifest["rested_on"]["policy_sha256"]
+
+
+def test_a_claim_that_is_older_than_its_basis_has_a_packet_too(
+    claimed: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "kept_basis", lambda *_: None)
+    _, manifest = packet(claimed)
+    assert manifest["rested_on"] is None
+    assert set(digests(manifest, "result")) == {"1", "2", "3", "4"}
 
 
 def test_a_changed_fact_changes_the_packet(unit: Desk) -> None:

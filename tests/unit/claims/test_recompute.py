@@ -142,8 +142,11 @@ def test_a_test_that_was_changed_past_the_schema_is_found_and_put_right(desk: De
 def test_a_meters_reading_of_what_was_entered_by_hand_is_tallied_anew(desk: Desk) -> None:
     desk.patient("P1")
     result = desk.test("P1", MONDAYS[0])
-    desk.write("UPDATE version SET origin = 'person' WHERE result_id = ?", result)
-    desk.write("UPDATE result SET inr = inr WHERE id = ?", result)
+    desk.write(
+        "INSERT INTO version SELECT result_id, 2, status, body, 'person', patient_id, taken_at, uncertainty_s,"
+        " quality, zone, recorded_at, why, reading_id FROM version WHERE result_id = ?",
+        result,
+    )
     assert facts_of(desk.database, "P1").tested[0].by_hand
     update(desk.database, DAY, "rig", desk.now)
     desk.write(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import pytest
 
 from gateway.database import transaction
+from gateway.reporting import policies, statements
 from gateway.store import epochs
 from tests.unit.claims.desk import MONDAYS, Desk
 
@@ -74,14 +76,14 @@ def test_every_review_flag_is_accepted_by_name(desk: Desk) -> None:
 
 
 def test_a_passed_filing_limit_is_a_flag_to_accept(desk: Desk) -> None:
-    desk.patient()
-    for taken in MONDAYS[:4]:
-        desk.test("P1", taken)
+    for patient in ("P1", "P2"):
+        desk.patient(patient)
+        for taken in MONDAYS[:4]:
+            desk.test(patient, taken)
     desk.set_clock(dt.datetime(2027, 3, 2, 20, tzinfo=dt.UTC))
     assert desk.units("sign", "P1", "1", "--by", "Bea", "--as-of", "2026-03-02").code == 0
-    desk.write("DELETE FROM sign_off")
     desk.set_clock(dt.datetime(2027, 3, 3, 20, tzinfo=dt.UTC))
-    refused = desk.units("sign", "P1", "1", "--by", "Bea")
+    refused = desk.units("sign", "P2", "1", "--by", "Bea")
     assert refused.code == 1
     assert "FILING_LIMIT_PASSED" in refused.err
     assert "CO-29" in refused.err
@@ -112,3 +114,38 @@ def test_a_unit_that_is_claimed_cannot_be_signed_again(desk: Desk) -> None:
     said = desk.units("sign", "P1", "1", "--by", "Bea")
     assert said.code == 1
     assert claim in said.err
+
+
+def test_today_is_in_the_zone_of_today(desk: Desk) -> None:
+    desk.patient()
+    desk.write("INSERT INTO patient_zone VALUES ('P1', '2026-05-01', 'Pacific/Guam')")
+    for taken in MONDAYS[:4]:
+        desk.test("P1", taken)
+    desk.set_clock(dt.datetime(2026, 3, 1, 17, tzinfo=dt.UTC))  # a Sunday in Los Angeles, Monday in Guam
+    said = desk.units("sign", "P1", "1", "--by", "Bea")
+    assert said.code == 1
+    assert "earliest date of service is 2026-03-02, and it is 2026-03-01" in said.err
+
+
+def test_a_signature_outlives_a_new_version_of_the_policy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.patient()
+    for taken in MONDAYS[:4]:
+        desk.test("P1", taken)
+    shipped = policies.shipped_policies()
+    changed = []
+    for each in shipped:
+        if each.id.startswith("ncd-noridian"):
+            changed.append(dataclasses.replace(each, effective_to=dt.date(2026, 3, 9)))
+            changed.append(
+                dataclasses.replace(
+                    each, id="ncd-noridian 2026-03-10", effective_from=dt.date(2026, 3, 10), effective_to=None
+                )
+            )
+        else:
+            changed.append(each)
+    monkeypatch.setattr(statements, "shipped_policies", lambda: tuple(changed))
+    desk.set_clock(dt.datetime(2026, 3, 9, 17, tzinfo=dt.UTC))
+    assert desk.units("sign", "P1", "1", "--by", "Bea").code == 0  # date of service 2 March
+    desk.set_clock(dt.datetime(2026, 3, 10, 17, tzinfo=dt.UTC))
+    said = desk.units("export", "--to", str(desk.folder / "out"), "--by", "Bea")
+    assert said.code == 0, said.err

@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,11 @@ from gateway.reporting.documents.recording import (
     supersede_document,
     void_document,
 )
+from gateway.server.release import dismiss
 from gateway.store import documents
 from gateway.store.opening import MIGRATIONS, create_store, open_store
 from tests.unit.documents.conftest import NOW, Desk
+from tests.unit.server.stage import reading, result
 
 ORDER = {"signed_on": "2026-01-05", "practitioner": "Dr. V"}
 
@@ -215,6 +218,24 @@ def test_a_paper_about_a_result_is_about_the_patients_own(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="lies before the test was taken"):
         desk.add("review", result=mine, reviewed_at="2026-03-09T07:00", practitioner="Dr. V")
     desk.add("review", result=mine, reviewed_at="2026-03-10T07:40", practitioner="Dr. V")
+
+
+def test_a_dismissed_result_gets_no_paper(desk: Desk) -> None:
+    mine = desk.measured("2026-03-10T07:30:00", reported=False)
+    desk.stage.take(reading(40, result("2026-03-10T07:30:00", strip_lot="another")))
+    (entry,) = desk.stage.waiting()
+    dismiss(desk.database, entry.id, "Ada", NOW, "cannot be right")
+    with pytest.raises(RefusedError, match=f"result {mine} was dismissed, and shall never be counted"):
+        desk.add("review", result=mine, reviewed_at="2026-03-11T07:40", practitioner="Dr. V")
+
+
+def test_a_zone_that_begins_later_makes_nothing_future_today_nor_past(desk: Desk) -> None:
+    desk.stage.register('[[zones]]\npatient = "pat"\nfrom_date = 2026-06-01\nzone = "Pacific/Guam"\n')
+    now = datetime(2026, 5, 21, 3, 0, tzinfo=UTC)  # 20:00 of the day before where the patient lives, 13:00 in Guam
+    tomorrow = {"patient": "pat", "signed_on": "2026-05-21", "practitioner": "V"}
+    with pytest.raises(RefusedError, match="lies in the future"):
+        add_document(desk.database, "order", tomorrow, "Ada", now)
+    add_document(desk.database, "order", {**tomorrow, "signed_on": "2026-05-20"}, "Ada", now)
 
 
 # ---------------------------------------------------------------- corrections

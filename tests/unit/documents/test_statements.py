@@ -18,7 +18,7 @@ from gateway.reporting.documents.kinds import Anticoagulant, Coverage, Paper, Wa
 from gateway.reporting.documents.papers import Papers
 from gateway.reporting.documents.recording import supersede_document
 from gateway.reporting.policies import shipped_policies
-from gateway.reporting.statements import StatementError, inputs_of, periods_of, policy_for, statement_of
+from gateway.reporting.statements import StatementError, inputs_of, periods_of, policies_for, statement_of
 from gateway.reporting.units import Event, Order, UnitsError, tally
 from gateway.reporting.units.calendar import add_months
 from gateway.reporting.units.eligibility import Eligibility
@@ -141,7 +141,7 @@ def test_reviews_are_the_evidence_of_the_physicians_side(desk: Desk) -> None:
     for number, test in enumerate(tests):
         desk.add("review", result=test, reviewed_at=f"2026-03-0{number + 1}T08:00", practitioner="Dr. V")
     inputs = inputs_of(desk.database, "pat", date(2026, 3, 20), "production")
-    policy = policy_for(inputs, date(2026, 3, 20)).for_service("G0250")
+    policy = policies_for(inputs, date(2026, 3, 20))[-1].for_service("G0250")
     (unit,) = tally(*inputs, policy, date(2026, 3, 20)).units
     assert (unit.code, unit.billable_from) == ("G0250", date(2026, 3, 4))
 
@@ -151,7 +151,17 @@ def test_heparin_gives_a_notice_and_nothing_more(desk: Desk) -> None:
     desk.add("infusion", start="2026-02-09", end="2026-02-11")
     statement = desk.statement()
     assert [unit.tests for unit in statement.units] == [tuple(map(str, tests))]
-    assert f"tests during an infusion: {tests[1]}" in statement.notices[0]
+    assert f"tests of those days: {tests[1]}" in statement.notices[0]
+
+
+@pytest.mark.parametrize("beside", ["true", "false"])
+def test_heparin_as_a_drug_on_record_gives_the_notice_too(desk: Desk, beside: str) -> None:
+    tests = weekly(desk)
+    span = {"start": "2026-02-09", "end": "2026-02-11"}
+    desk.add("anticoagulant", drug="heparin", beside_warfarin=beside, **span)
+    statement = desk.statement()
+    assert f"tests of those days: {tests[1]}" in statement.notices[0]
+    assert (len(statement.units) == 1) == (beside == "true")
 
 
 # ---------------------------------------------------------------- payers

@@ -175,10 +175,10 @@ def test_a_death_after_a_withdrawal_brings_a_notice(table: DiagnosisTable) -> No
 
 
 def test_heparin_brings_a_notice_and_nothing_more(table: DiagnosisTable) -> None:
-    infused = replace(ENROLLED, heparin_infusions=((dt.date(2024, 6, 10), dt.date(2024, 6, 14)),))
+    infused = replace(ENROLLED, heparin=((dt.date(2024, 6, 10), dt.date(2024, 6, 14)),))
     statement = tally(infused, weekly(4), (), (), policy(table), AS_OF)
     assert statement.units[0].status == "billable"
-    assert "heparin, which can disturb the INR (tests during an infusion: t2)" in statement.notices[0]
+    assert "heparin, which can disturb the INR (tests of those days: t2)" in statement.notices[0]
     alone = replace(ENROLLED, anticoagulant="heparin")
     assert set(refused(tally(alone, weekly(4), (), (), policy(table), AS_OF)).values()) == {"NOT_ON_WARFARIN"}
 

@@ -797,9 +797,9 @@ class TestBesideTheUnits:
         def told(patient: model.Enrollment) -> tuple[str, ...]:
             return tally(patient, W, (), (), policy(table), AS_OF).notices
 
-        later = replace(ENROLLED, heparin_infusions=((day("07-06"), None),))
+        later = replace(ENROLLED, heparin=((day("07-06"), None),))
         assert told(later) == ()
-        today = replace(ENROLLED, heparin_infusions=((AS_OF, None),))
+        today = replace(ENROLLED, heparin=((AS_OF, None),))
         assert len(told(today)) == 1
         bridged = replace(
             ENROLLED,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from gateway.reporting.channels.document.letters import formed, shown
 
-__all__ = ["BLACK", "BOLD", "GREY", "PLAIN", "FontError", "Pen", "register"]
+__all__ = ["BLACK", "BOLD", "GREY", "PLAIN", "FontError", "Pen", "drawable", "register"]
 
 PLAIN: Final = "DejaVuSansCondensed"
 BOLD: Final = "DejaVuSansCondensed-Bold"
@@ -121,7 +121,17 @@ class Pen:
             if sign in _letters(name):
                 return name, sign
         self.lacking = True
-        return font, f"[U+{ord(sign):04X}]"
+        return font, _number(sign)
+
+
+def drawable(text: str, font: str = PLAIN) -> str:
+    """The text glyph by glyph from left to right, in letters of one font; another letter as its number."""
+    letters = _letters(font)
+    return "".join(sign if sign in letters else _number(sign) for sign in shown(text))
+
+
+def _number(sign: str) -> str:
+    return f"[U+{ord(sign):04X}]"
 
 
 _Run = tuple[str, str, float]

@@ -28,8 +28,8 @@ class Item(NamedTuple):
     """One thing that the packet rests on.
 
     Attributes:
-        kind: ``result``, ``reading``, ``report``, ``evidence``, ``document``, ``attachment``, ``claim``,
-            ``signature`` or ``policy``.
+        kind: ``result``, ``reading``, ``report``, ``later report``, ``evidence``, ``document``, ``attachment``,
+            ``claim``, ``signature`` or ``policy``.
         name: what it is, within its kind.
         sha256: digest of its octets as the store keeps them.
         facts: what identifies it.

@@ -1,16 +1,22 @@
-"""A packet on paper. The same contents give the same octets: the file says nothing of when or where it was made."""
+"""A packet on paper. The same contents give the same octets: the file says nothing of when or where it was made.
+
+Letters come from the fonts that reports are drawn with and are embedded; one that they lack stands as its number.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 from xml.sax.saxutils import escape
 
+from gateway.reporting.channels.document.pen import BOLD, PLAIN, drawable, register
 from gateway.reporting.claims.errors import ClaimError
 from gateway.reporting.claims.packet.contents import Contents, Table
 
 __all__ = ["as_pdf"]
 
+INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
 FOOT = "Prepared for review; not submitted by this software."
 
 
@@ -29,6 +35,7 @@ def as_pdf(contents: Contents) -> bytes:
         )
     except ImportError:
         raise ClaimError("a packet needs reportlab; install inr-gateway[documents]") from None
+    register()
     styles = _styles()
     width = pagesizes.letter[0] - 1.2 * units.inch
     story: list[Any] = [Paragraph(_drawn(contents.title), styles["title"])]
@@ -47,9 +54,9 @@ def as_pdf(contents: Contents) -> bytes:
         rightMargin=0.6 * units.inch,
         topMargin=0.6 * units.inch,
         bottomMargin=0.7 * units.inch,
-        title=_plain(contents.title),
+        title=contents.title,
         author="",
-        subject=_plain(contents.subtitle),
+        subject=contents.subtitle,
         creator="inr-gateway",
         producer="inr-gateway",
         invariant=1,
@@ -58,8 +65,8 @@ def as_pdf(contents: Contents) -> bytes:
 
     def foot(canvas: Any, page: Any) -> None:
         canvas.saveState()
-        canvas.setFont("Helvetica", 7)
-        canvas.drawString(0.6 * units.inch, 0.4 * units.inch, f"{_plain(contents.subtitle)[:110]} {FOOT}")
+        canvas.setFont(PLAIN, 7)
+        canvas.drawString(0.6 * units.inch, 0.4 * units.inch, f"{_written(contents.subtitle)[:110]} {FOOT}")
         canvas.drawRightString(pagesizes.letter[0] - 0.6 * units.inch, 0.4 * units.inch, f"page {page.page}")
         canvas.restoreState()
 
@@ -70,15 +77,15 @@ def as_pdf(contents: Contents) -> bytes:
 def _styles() -> dict[str, Any]:
     from reportlab.lib.styles import ParagraphStyle  # type: ignore[import-untyped]  # publishes no types
 
-    text = ParagraphStyle("text", fontName="Helvetica", fontSize=8.5, leading=10.5)
+    text = ParagraphStyle("text", fontName=PLAIN, fontSize=8.5, leading=10.5)
     return {
         "text": text,
-        "title": ParagraphStyle("title", text, fontName="Helvetica-Bold", fontSize=14, leading=18, spaceAfter=4),
+        "title": ParagraphStyle("title", text, fontName=BOLD, fontSize=14, leading=18, spaceAfter=4),
         "heading": ParagraphStyle(
-            "heading", text, fontName="Helvetica-Bold", fontSize=10.5, leading=13, spaceBefore=10, keepWithNext=1
+            "heading", text, fontName=BOLD, fontSize=10.5, leading=13, spaceBefore=10, keepWithNext=1
         ),
         "cell": ParagraphStyle("cell", text, fontSize=7.5, leading=9, splitLongWords=1),
-        "head": ParagraphStyle("head", text, fontName="Helvetica-Bold", fontSize=7.5, leading=9),
+        "head": ParagraphStyle("head", text, fontName=BOLD, fontSize=7.5, leading=9),
     }
 
 
@@ -107,13 +114,9 @@ def _table(table: Table, width: float, styles: dict[str, Any]) -> Any:
 
 
 def _drawn(text: str) -> str:
-    return escape(_plain(text))
+    return escape(_written(text))
 
 
-def _plain(text: str) -> str:
-    """Text in the letters that the standard fonts have; another letter shows as its number.
-
-    The manifest and the store have every name as it was recorded.
-    """
-    shown = "".join(sign if sign.isprintable() else " " for sign in text)
-    return shown.encode("cp1252", "backslashreplace").decode("cp1252")
+def _written(text: str) -> str:
+    """Text in letters that the fonts have, with instants as people write them."""
+    return drawable(INSTANT.sub(r"\1 \2 UTC", text))
