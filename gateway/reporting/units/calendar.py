@@ -8,6 +8,7 @@ of the year has no meaning. Days are added to local dates, never hours to instan
 from __future__ import annotations
 
 import datetime as dt
+from calendar import monthrange
 from functools import lru_cache
 from operator import itemgetter
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -32,8 +33,7 @@ def add_months(day: dt.date, months: int) -> dt.date:
     """The same day `months` later, or the last day of that month (30 November + 3: 28 or 29 February)."""
     index = day.year * 12 + day.month - 1 + months
     year, month = divmod(index, 12)
-    following = dt.date(year + (month == 11), (month + 1) % 12 + 1, 1)
-    return dt.date(year, month + 1, min(day.day, (following - dt.timedelta(days=1)).day))
+    return dt.date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def add_year(day: dt.date) -> dt.date:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -195,7 +196,7 @@ class Eligibility:
                 return ()
 
     def _eligible_spans(self) -> list[tuple[int, int]]:
-        edges = {_ALWAYS, self._covered_from}
+        edges = {self._covered_from}
         for spell in self._spells:
             edges |= {spell.first, spell.three_months_on, spell.last + 1}
         if self._trained is not None:
@@ -206,14 +207,13 @@ class Eligibility:
             edges |= {first, last + 1}
         if self._end is not None:
             edges.add(self._end.last_served + 1)
-        ordered = sorted(edge for edge in edges if edge <= _NEVER)
         spans: list[tuple[int, int]] = []
-        for at, first in enumerate(ordered):
+        # The last edge is the day after a covered span, or after the calendar: no test can count on it.
+        for first, following in pairwise(sorted(edges)):
             if self.reason(first) is None:
-                last = ordered[at + 1] - 1 if at + 1 < len(ordered) else _NEVER
                 if spans and spans[-1][1] == first - 1:
                     first = spans.pop()[0]
-                spans.append((first, last))
+                spans.append((first, following - 1))
         return spans
 
 
@@ -227,7 +227,7 @@ def _spells(enrollment: Enrollment, policy: Policy) -> list[Spell]:
         return [Spell(_ALWAYS, _NEVER, since, _three_months(start, policy))]
     found: list[Spell] = []
     for therapy in sorted(enrollment.therapies, key=attrgetter("start")):
-        if therapy.drug != WARFARIN:
+        if therapy.drug.strip().lower() != WARFARIN:
             continue
         first, last = therapy.start.toordinal(), _NEVER if therapy.end is None else therapy.end.toordinal()
         if found and first <= found[-1].last + 1:

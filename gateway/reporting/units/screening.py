@@ -362,9 +362,9 @@ class Screening:
 
 def _same_value(one: Test, other: Test) -> bool:
     """Whether two tests say the same: equal numbers however written, or the same text off the measuring range."""
-    if one.inr is not None and other.inr is not None:
-        return one.inr == other.inr
-    return one.inr is other.inr and bool(one.inr_text) and one.inr_text == other.inr_text
+    if one.inr is None and other.inr is None:
+        return bool(one.inr_text) and one.inr_text == other.inr_text
+    return one.inr == other.inr
 
 
 def _is_clinical(reason: EarlyReason) -> bool:

@@ -177,14 +177,13 @@ def _claimed_unit(
 def _test_from(eligibility: Eligibility, free: Free, today: int) -> dt.date | None:
     """First day on which one more plain test, reported at once, would raise the number of counted tests."""
     day = today + 1
-    while day <= today + LOOK_AHEAD_DAYS:
+    while True:
         eligible = eligibility.first_day_from(day)
         if eligible is None or eligible > today + LOOK_AHEAD_DAYS:
             return None
         day = free.open_day(eligible)
         if day == eligible:
             return dt.date.fromordinal(day)
-    return None
 
 
 def _dos_from(units: Iterable[Unit], policy: Policy) -> dt.date | None:
