@@ -69,6 +69,14 @@ def test_what_becomes_known_moves_its_day(unit: Desk) -> None:
     assert manifest["as_of"] == "2026-04-08"
 
 
+def test_the_claim_itself_is_a_fact(unit: Desk) -> None:
+    unit.units("sign", "P1", "1", "--by", "Bea")
+    unit.set_clock(NOW + dt.timedelta(days=3))
+    unit.units("export", "--to", str(unit.folder / "out"), "--by", "Eve")
+    _, manifest = packet(unit)
+    assert manifest["as_of"] == "2026-04-02"
+
+
 def test_a_unit_whose_date_has_come_shows_so(unit: Desk) -> None:
     for taken in MONDAYS[4:8]:
         unit.test("P1", taken)

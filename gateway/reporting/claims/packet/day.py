@@ -11,7 +11,7 @@ from gateway.reporting.claims.signing import unit_numbered
 from gateway.reporting.claims.tallied import Tallied, tallied
 from gateway.reporting.facts import facts_of
 from gateway.reporting.units import Unit
-from gateway.store import documents
+from gateway.store import claims, documents
 from gateway.store.opening import Role
 
 __all__ = ["settled"]
@@ -54,3 +54,7 @@ def _days(database: sqlite3.Connection, known: Tallied, unit: Unit) -> Iterator[
         yield event.date
     for document in documents.listing(database, known.patient_id, superseded=True):
         yield known.day_of(moment(document.recorded_at))
+    holder = claims.held_by(database, known.patient_id, unit.code, unit.tests) if unit.status == "claimed" else None
+    if holder is not None:
+        for happened in claims.events(database, holder.id):
+            yield known.day_of(moment(happened["at"]))
