@@ -105,7 +105,10 @@ def policies_for(inputs: Inputs, as_of: date) -> tuple[Policy, ...]:
     ended = [event.date for event in inputs.events if event.type == "ma_transfer"]
     enrollment, book = inputs.enrollment, shipped_policies()
     last = choose(book, enrollment.payer, min([as_of, *ended]), enrollment.mac)
-    first = min([test.taken_at.date() for test in inputs.tests], default=as_of)
+    # Tests stand in the order of their times; a claimed one that is the patient's no longer has its unit's date.
+    first = min(
+        [as_of, *(test.taken_at.date() for test in inputs.tests[:1]), *(unit.dos for unit in inputs.claimed)]
+    )
     if last.effective_from <= first:
         return (last,)
     return (*earlier_versions(book, last, enrollment.payer, enrollment.mac, first), last)

@@ -147,17 +147,17 @@ def fingerprint(statement: Statement) -> str:
             statement.policy,
             [
                 (
-                    unit.tests,
-                    unit.first_test.toordinal(),
-                    unit.last_test.toordinal(),
-                    unit.billable_from.toordinal(),
-                    unit.code,
-                    unit.modifiers,
-                    unit.status,
-                    unit.review_flags,
-                    unit.file_by.toordinal(),
+                    tests,
+                    first.toordinal(),
+                    last.toordinal(),
+                    dos.toordinal(),
+                    code,
+                    modifiers,
+                    status,
+                    flags,
+                    file_by.toordinal(),
                 )
-                for unit in statement.units
+                for tests, first, last, dos, code, modifiers, status, flags, file_by in statement.units
             ],
             [tuple(each) for each in statement.not_covered],
             statement.pending,
