@@ -8,6 +8,8 @@ from contextlib import closing
 from importlib import resources
 from pathlib import Path
 
+import pytest
+
 from gateway.clock import utc
 from gateway.reporting.claims.recompute import update
 from gateway.reporting.statements import statement_of
@@ -78,6 +80,7 @@ def test_the_tests_of_a_store_of_schema_five_are_those_of_its_reports(tmp_path: 
             (1, 'accepted', 'a1', '', x'', 0), (1, 'seen', 'a3', '', x'', 0), (1, 'delivered', 'a2', '', x'', 0),
             (2, 'sent', 'a4', '', x'', 0);
         DELETE FROM tally_change;
+        INSERT INTO tally VALUES ('P1', '2026-03-30', 1, 'as it was made then', '');
         """
     )
     old.close()
@@ -91,7 +94,10 @@ def test_the_tests_of_a_store_of_schema_five_are_those_of_its_reports(tmp_path: 
         ]
         assert [t.by_hand for t in kept[1]] == [0, 1, 0]
         assert tallies.astray(database) == []
+        assert tallies.computed(database, "P1") is None
         assert tallies.changed(database, tallies.last_change(database)) == []  # nothing of it is news
+        with pytest.raises(sqlite3.IntegrityError, match="evidence is never changed"):
+            database.execute("UPDATE evidence SET at = ''")
         database.execute(
             "INSERT INTO evidence (report_id, level, at, peer, octets) VALUES (2, 'seen', 'a5', '', '')"
         )
