@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -106,9 +106,8 @@ def policies_for(inputs: Inputs, as_of: date) -> tuple[Policy, ...]:
     enrollment, book = inputs.enrollment, shipped_policies()
     last = choose(book, enrollment.payer, min([as_of, *ended]), enrollment.mac)
     # Tests stand in the order of their times; a claimed one that is the patient's no longer has its unit's date.
-    first = min(
-        [as_of, *(test.taken_at.date() for test in inputs.tests[:1]), *(unit.dos for unit in inputs.claimed)]
-    )
+    days = [as_of, *(test.taken_at.date() for test in inputs.tests[:1]), *(unit.dos for unit in inputs.claimed)]
+    first = min(days) - timedelta(days=1)  # the local day may be the one before
     if last.effective_from <= first:
         return (last,)
     return (*earlier_versions(book, last, enrollment.payer, enrollment.mac, first), last)
