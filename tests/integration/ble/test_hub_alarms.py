@@ -28,9 +28,9 @@ def test_lost_keys_are_an_alarm_until_the_meter_is_paired(air: Air, home: Home) 
 
     pair()  # and BlueZ has no keys
     until(lambda: "meter_not_paired" in home.alarms)
+    air.stop()
     air.sync(lambda: air.bluez.bonds.add(far.identity))
     air.sync(lambda: instrument.bonds.update({air.bluez.address: True}))
-    air.stop()
     air.start()
     until(lambda: "meter_not_paired" not in home.alarms)
 
