@@ -27,7 +27,7 @@ class Command:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # what is waited for stands in the pipe, never in a buffer of ours
         )
 
     def line(self) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Command:
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             assert selector.select(WITHIN_S), "nothing was printed"
-        parsed = json.loads(self.process.stdout.readline() or self.end()[1])
+        parsed = json.loads(self.process.stdout.readline().decode() or self.end()[1])
         assert isinstance(parsed, dict)
         return parsed
 
@@ -45,7 +45,7 @@ class Command:
         if number is not None:
             self.process.send_signal(number)
         _, said = self.process.communicate(timeout=WITHIN_S)
-        return self.process.returncode, said
+        return self.process.returncode, said.decode()
 
 
 Run = Callable[..., Command]

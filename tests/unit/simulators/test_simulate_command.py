@@ -135,7 +135,7 @@ def test_what_cannot_be_done_is_said_in_one_breath(
 @pytest.mark.parametrize("which", ["astm", "provider"])
 def test_help_shows_an_example_and_every_behaviour(command: Run, which: str) -> None:
     helped = command(which, "--help").process
-    said, _ = helped.communicate(timeout=WITHIN_S)
+    said = helped.communicate(timeout=WITHIN_S)[0].decode()
     assert helped.returncode == 0
     assert f"inr-gateway simulate {which} --" in said
     if which == "provider":
